@@ -1,0 +1,1 @@
+"""What customers may want next: pure rankers here, the database only in dataset.py and training.py."""
