@@ -1,0 +1,3 @@
+"""Addresses recipients use: unsubscribe, click, open."""
+
+urlpatterns: list = []

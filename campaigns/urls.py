@@ -1,0 +1,4 @@
+"""Addresses of the campaign pages."""
+
+urlpatterns: list = []
+app_name = "campaigns"

@@ -1,0 +1,3 @@
+"""Addresses of the partner API."""
+
+urlpatterns: list = []

@@ -1,0 +1,31 @@
+"""ASGI entry: pages over HTTP, chat over websockets.
+
+Staff sockets are checked against ALLOWED_HOSTS and use the session; visitor sockets carry their own token in the
+first frame and check the origin against the widget's source, so they use no cookie at all.
+"""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+http = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.urls import re_path  # noqa: E402
+
+from support.routing import staff_routes, visitor_routes  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": http,
+        "websocket": URLRouter(
+            [
+                re_path(r"^ws/visitor/", URLRouter(visitor_routes)),
+                re_path(r"^ws/", AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(staff_routes)))),
+            ]
+        ),
+    }
+)

@@ -1,0 +1,1 @@
+"""Who may do what: staff roles here, partners' API keys in crm/core/api."""

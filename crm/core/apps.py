@@ -1,0 +1,9 @@
+"""The kernel app: imports none of the business apps."""
+
+from django.apps import AppConfig
+
+
+class CoreConfig(AppConfig):
+    name = "crm.core"
+    label = "core"
+    verbose_name = "Perennial"

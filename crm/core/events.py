@@ -1,0 +1,38 @@
+"""Events between apps: published by the domain, delivered after commit, each listener isolated.
+
+    publish(OrderRecorded(...))                    in a domain verb, inside its transaction
+    listen(OrderRecorded, mark_stale)              in an app's listeners.py, connected from apps.py
+
+Delivery is prompt but dies with its process. What must not be lost keeps a row and a sweeper (crm/schedule.py).
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+Event = TypeVar("Event")
+_listeners: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
+
+
+def listen(event_type: type[Event], handler: Callable[[Event], None]) -> None:
+    """Have `handler` called with every event of that type; connecting twice counts once."""
+    if handler not in _listeners[event_type]:
+        _listeners[event_type].append(handler)
+
+
+def publish(event: object) -> None:
+    """Deliver the event to its listeners once the surrounding transaction commits (at once when there is none)."""
+    transaction.on_commit(lambda: deliver(event))
+
+
+def deliver(event: object) -> None:
+    """Call every listener; one that fails is logged and does not keep the others from hearing."""
+    for handler in _listeners[type(event)]:
+        try:
+            handler(event)
+        except Exception:
+            logger.exception("event listener failed", extra={"event": type(event).__name__, "listener": handler.__qualname__})

@@ -1,0 +1,46 @@
+"""Every periodic task in one table; Beat's database rows are written from it at migrate and `up`.
+
+Each entry expires just under its period, so a backlog after an outage runs once. Cron times can be changed per
+installation with CRM_CRON_<NAME> (five cron fields) and switched off with CRM_CRON_<NAME>=off.
+"""
+
+from dataclasses import dataclass
+
+from crm.settings import env
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """name: stable row name. every_seconds or cron: the period. expires_seconds: drop the task if not begun by then."""
+
+    name: str
+    task: str
+    queue: str
+    expires_seconds: int
+    every_seconds: int | None = None
+    cron: str = ""
+    kwargs: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def variable(self) -> str:
+        return f"CRM_CRON_{self.name.upper().replace('-', '_').replace('.', '_')}"
+
+    @property
+    def effective_cron(self) -> str:
+        return env.text(self.variable, self.cron)
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("beat-tick", "crm.core.tasks.beat_tick", "default", expires_seconds=25, every_seconds=30),
+    Entry("sweep-replies", "support.tasks.sweep_replies", "live", expires_seconds=9, every_seconds=10),
+    Entry("sweep-deliveries", "campaigns.tasks.sweep_deliveries", "bulk", expires_seconds=55, every_seconds=60),
+    Entry("sweep-jobs", "crm.core.tasks.sweep_jobs", "default", expires_seconds=55, every_seconds=60),
+    Entry("segments", "customers.tasks.refresh_segments", "default", expires_seconds=290, every_seconds=300),
+    Entry("attribution", "campaigns.tasks.attribute_orders", "bulk", expires_seconds=840, every_seconds=900),
+    Entry("portraits", "customers.tasks.refresh_portraits", "learning", expires_seconds=3500, cron="40 3 * * *"),
+    Entry("train-value", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="10 2 * * *", kwargs=(("name", "value"),)),
+    Entry("train-lifecycle", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="25 2 * * *", kwargs=(("name", "lifecycle"),)),
+    Entry("train-sentiment", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="35 2 * * *", kwargs=(("name", "sentiment"),)),
+    Entry("train-recommendations", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="45 2 * * *", kwargs=(("name", "recommendations"),)),
+    Entry("train-intents", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="0 3 * * *", kwargs=(("name", "intents"),)),
+)

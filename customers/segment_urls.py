@@ -1,0 +1,4 @@
+"""Addresses of the segment pages."""
+
+urlpatterns: list = []
+app_name = "segments"

@@ -1,0 +1,4 @@
+"""Addresses of the customer pages."""
+
+urlpatterns: list = []
+app_name = "customers"

@@ -1,0 +1,4 @@
+"""Addresses of the recommendation pages."""
+
+urlpatterns: list = []
+app_name = "recommendations"

@@ -1,0 +1,119 @@
+"""A conversation is an ordered, gapless list of message rows; everything else about it can be rebuilt."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from crm.core.models import Source
+from customers.models import Customer
+
+
+class ConversationState(models.TextChoices):
+    BOT = "bot", _("With the assistant")
+    QUEUED = "queued", _("Waiting for a person")
+    ASSIGNED = "assigned", _("With a person")
+    SNOOZED = "snoozed", _("Snoozed")
+    CLOSED = "closed", _("Closed")
+
+
+class Conversation(models.Model):
+    """One visitor's chat with the shop. last_seq is the number of its newest message; it only grows under the row lock."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="conversations", verbose_name=_("source"))
+    customer = models.ForeignKey(Customer, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations", verbose_name=_("customer"))
+    visitor_id = models.CharField(_("visitor"), max_length=64, help_text=_("128-bit random id kept by the visitor's browser"))
+    visitor_name = models.CharField(_("name given"), max_length=100, blank=True)
+    visitor_email = models.EmailField(_("e-mail given"), blank=True)
+    is_verified = models.BooleanField(_("identity verified"), default=False)
+    state = models.CharField(_("state"), max_length=10, choices=ConversationState.choices, default=ConversationState.BOT)
+    agent = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations", verbose_name=_("agent"))
+    language = models.CharField(_("language"), max_length=16, default="en")
+    last_seq = models.PositiveIntegerField(default=0)
+    visitor_read_seq = models.PositiveIntegerField(default=0)
+    agent_read_seq = models.PositiveIntegerField(default=0)
+    clarifications = models.PositiveSmallIntegerField(default=0)
+    intent = models.CharField(_("main intent"), max_length=60, blank=True)
+    last_line = models.CharField(max_length=200, blank=True)
+    last_author = models.CharField(max_length=10, blank=True)
+    waiting_since = models.DateTimeField(_("waiting since"), null=True, blank=True, help_text=_("First visitor message not yet answered by a person once handed over"))
+    snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True)
+    opened_at = models.DateTimeField(_("opened"))
+    last_message_at = models.DateTimeField(_("last message"))
+    handed_over_at = models.DateTimeField(_("handed over"), null=True, blank=True)
+    handover_reason = models.CharField(_("why handed over"), max_length=40, blank=True)
+    first_response_at = models.DateTimeField(_("first answer by a person"), null=True, blank=True)
+    closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
+    csat = models.PositiveSmallIntegerField(_("satisfaction 1-5"), null=True, blank=True)
+    csat_comment = models.CharField(_("remark"), max_length=500, blank=True)
+    csat_at = models.DateTimeField(null=True, blank=True)
+    is_demo = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        ordering = ["-last_message_at", "-id"]
+        constraints = [models.CheckConstraint(condition=models.Q(csat__isnull=True) | models.Q(csat__range=(1, 5)), name="conversation_csat_1_to_5")]
+        indexes = [
+            models.Index(fields=["state", "waiting_since"], name="conversation_queue"),
+            models.Index(fields=["agent", "state", "-last_message_at"], name="conversation_mine"),
+            models.Index(fields=["source", "visitor_id"], name="conversation_visitor"),
+            models.Index(fields=["customer", "-last_message_at"], name="conversation_customer"),
+        ]
+
+    def __str__(self) -> str:
+        return self.visitor_name or self.last_line[:40] or str(self.public_id)
+
+
+class Author(models.TextChoices):
+    VISITOR = "visitor", _("Visitor")
+    BOT = "bot", _("Assistant")
+    AGENT = "agent", _("Agent")
+    SYSTEM = "system", _("System")
+
+
+class ReplyState(models.TextChoices):
+    """Of a visitor's message: what the assistant still owes. Rows in DUE are picked up by the sweeper."""
+
+    NONE = "", _("Nothing due")
+    DUE = "due", _("Due")
+    DONE = "done", _("Answered")
+    DISCARDED = "discarded", _("Overtaken by a person")
+
+
+class Message(models.Model):
+    """One line of a conversation. (conversation, seq) is gapless; client_id makes a resend harmless."""
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages", verbose_name=_("conversation"))
+    seq = models.PositiveIntegerField(_("number"))
+    client_id = models.CharField(max_length=64, blank=True)
+    author = models.CharField(_("author"), max_length=8, choices=Author.choices)
+    agent = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("agent"))
+    is_note = models.BooleanField(_("private note"), default=False)
+    text = models.TextField(_("text"))
+    kind = models.CharField(max_length=12, default="text", help_text="text, answer, clarify, handover, closed, csat")
+    data = models.JSONField(default=dict, blank=True, help_text="answer: article slug, title, version; clarify: choices")
+    sent_at = models.DateTimeField(_("sent"))
+    language = models.CharField(_("language"), max_length=16, blank=True)
+    intent = models.CharField(_("intent"), max_length=60, blank=True)
+    confidence = models.FloatField(_("confidence"), null=True, blank=True)
+    in_scope = models.BooleanField(null=True, blank=True)
+    intent_version = models.PositiveIntegerField(null=True, blank=True)
+    corrected_intent = models.CharField(_("corrected intent"), max_length=60, blank=True)
+    reply_state = models.CharField(max_length=10, choices=ReplyState.choices, default=ReplyState.NONE, blank=True)
+    reply_claimed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        ordering = ["conversation", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "seq"], name="message_seq_unique"),
+            models.UniqueConstraint(fields=["conversation", "author", "client_id"], condition=~models.Q(client_id=""), name="message_client_unique"),
+        ]
+        indexes = [models.Index(fields=["sent_at"], condition=models.Q(reply_state="due"), name="message_reply_due")]
+
+    def __str__(self) -> str:
+        return f"{self.author} {self.seq}: {self.text[:40]}"

@@ -1,0 +1,3 @@
+"""Addresses visitors use: the widget."""
+
+urlpatterns: list = []

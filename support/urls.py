@@ -1,0 +1,4 @@
+"""Addresses of the inbox."""
+
+urlpatterns: list = []
+app_name = "support"
