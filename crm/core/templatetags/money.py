@@ -1,0 +1,15 @@
+"""Filters for amounts and counts; crm/core/formats.py says how each is written."""
+
+from django import template
+
+from crm.core import formats
+
+register = template.Library()
+
+register.filter("money", formats.money)
+register.filter("money_compact", formats.money_compact)
+register.filter("compact", formats.compact)
+register.filter("number", formats.number)
+register.filter("percent", formats.percent)
+register.filter("signed_percent", formats.signed_percent)
+register.filter("bytes_size", formats.bytes_size)

@@ -1,0 +1,111 @@
+"""Small parts of a template: icons, links that change one URL parameter, initials, the tone of a state."""
+
+import unicodedata
+from functools import lru_cache
+from xml.etree.ElementTree import tostring
+
+import heroicons
+from django import template
+from django.contrib.messages.storage.base import Message
+from django.forms.boundfield import BoundField
+from django.template import Context
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+UNDO_TAG = "undo="
+
+# Words of states, stages and outcomes, by the tone a badge gives them. Anything else is neutral.
+_TONES = {
+    "success": "done active sent delivered published promoted champion ok subscribed granted open_now online resolved completed loyal paid healthy answered positive yes",
+    "warning": "waiting paused at_risk risk snoozed pending scheduled held stale degraded late partial bounced reactivating unclear",
+    "danger": "failed error lapsed lost churned complained blocked withdrawn rejected corrupt missing overdue negative refunded returned unsubscribed",
+    "info": "running sending new growing open assigned importing training reactivated shipped packed one_time",
+    "ai": "draft_by_model suggested predicted bot",
+}
+_TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}
+
+
+@lru_cache(maxsize=256)
+def _icon(name: str, size: int, label: str) -> SafeString:
+    svg = heroicons._load_icon("outline", name)
+    inner = "".join(tostring(path, encoding="unicode").strip() for path in svg).replace(' xmlns="http://www.w3.org/2000/svg"', "")
+    told = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
+    return mark_safe(  # noqa: S308 - paths from the icon package, the label is escaped
+        f'<svg class="icon" width="{size}" height="{size}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.6" {told}>{inner}</svg>'
+    )
+
+
+@register.simple_tag
+def icon(name: str, *, size: int = 20, label: str = "") -> SafeString:
+    """Return a heroicons outline icon as inline SVG, silent unless it has a label.
+
+    Raises heroicons.IconDoesNotExist for an unknown name, so that a typing error shows in the first test.
+    """
+    return _icon(str(name), int(size), str(label))
+
+
+@register.simple_tag(takes_context=True)
+def query_with(context: Context, **changes: object) -> str:
+    """Return the current query string with parameters set, or dropped where the value is None or empty.
+
+    A changed filter starts again at the first page, so `page` goes unless it is itself given.
+    """
+    query = context["request"].GET.copy()
+    if "page" not in changes:
+        query.pop("page", None)
+    for name, value in changes.items():
+        if value is None or value == "":
+            query.pop(name, None)
+        else:
+            query[name] = str(value)
+    encoded = query.urlencode()
+    return f"?{encoded}" if encoded else "?"
+
+
+@register.filter
+def initials(name: object) -> str:
+    """Return one or two letters for an avatar: the last Han character pair's first, or first letters of two words."""
+    words = str(name or "").replace("@", " ").replace(".", " ").split()
+    if not words:
+        return "?"
+    first = words[0][0]
+    if unicodedata.east_asian_width(first) in "WF":
+        return first
+    return (first + (words[-1][0] if len(words) > 1 and "@" not in str(name) else "")).upper()
+
+
+@register.filter
+def tone_for(state: object) -> str:
+    """Return the badge tone of a state word: success, warning, danger, info, ai or neutral."""
+    word = str(getattr(state, "value", state) or "").lower().replace("-", "_").replace(" ", "_")
+    return _TONE_OF.get(word, "neutral")
+
+
+@register.filter
+def undo_url(message: Message) -> str:
+    """Return the path a message's Undo posts to, given as extra_tags="undo=/path/", or nothing."""
+    return next((tag.removeprefix(UNDO_TAG) for tag in (message.extra_tags or "").split() if tag.startswith(UNDO_TAG)), "")
+
+
+@register.filter
+def described(bound: BoundField) -> BoundField | SafeString:
+    """Return the field's control with the ids of its help and errors wired for screen readers."""
+    ids = [f"{bound.id_for_label}-help"] if bound.help_text else []
+    attrs = {}
+    if bound.errors:
+        ids.append(f"{bound.id_for_label}-error")
+        attrs["aria-invalid"] = "true"
+    if ids:
+        attrs["aria-describedby"] = " ".join(ids)
+    return bound.as_widget(attrs=attrs)
+
+
+@register.filter
+def widget_kind(bound: BoundField) -> str:
+    """Return check, choices or control: how components/field.html lays the field out."""
+    name = type(bound.field.widget).__name__
+    if name == "CheckboxInput":
+        return "check"
+    return "choices" if name in {"RadioSelect", "CheckboxSelectMultiple"} else "control"
