@@ -235,10 +235,11 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "crm.core.api.pagination.CursorPage",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "crm.core.api.schema.PartnerSchema",
     "DEFAULT_THROTTLE_CLASSES": ["crm.core.api.throttling.KeyThrottle"],
     "EXCEPTION_HANDLER": "crm.core.api.problems.handle",
     "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
     "COERCE_DECIMAL_TO_STRING": True,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -249,6 +250,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["crm.core.api.schema.plain_paths"],
+    "POSTPROCESSING_HOOKS": ["crm.core.api.schema.add_problem"],
 }
 # Requests per minute allowed to one API key.
 CRM_API_RATE_PER_MINUTE = env.integer("CRM_API_RATE_PER_MINUTE", 600, minimum=1)

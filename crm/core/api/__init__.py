@@ -1,0 +1,1 @@
+"""The partner API's common ground: keys and scopes, problem+json, cursors, idempotency, ETags, limits, schema."""
