@@ -179,18 +179,31 @@ document.addEventListener('click', (event) => {
 /* ---- htmx ------------------------------------------------------------------------------------------------------- */
 
 const waiting = new WeakMap();
+const inFlight = new WeakSet();
+
+// htmx would queue a second press and send it after the first answer; a posting control is deaf meanwhile.
+for (const kind of ['submit', 'click']) {
+  document.addEventListener(kind, (event) => {
+    const sender = event.target.closest?.(kind === 'submit' ? 'form[hx-post]' : ':is(a, button)[hx-post]');
+    if (!sender || !inFlight.has(sender) || 'repeat' in sender.dataset) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
+}
 
 // Polling parts rest while nobody looks.
 document.addEventListener('htmx:beforeRequest', (event) => {
   const {elt, target} = event.detail;
   if (document.hidden && 'poll' in elt.dataset) { event.preventDefault(); return; }
   target?.setAttribute('aria-busy', 'true');
+  inFlight.add(elt);
   waiting.set(event.detail.xhr, setTimeout(() => { if (target) target.dataset.state = 'loading'; }, BUSY_AFTER_MS));
 });
 
 document.addEventListener('htmx:afterRequest', (event) => {
   const {elt, target, xhr} = event.detail;
   clearTimeout(waiting.get(xhr));
+  inFlight.delete(elt);
   for (const part of [target, elt]) {
     if (!part) continue;
     part.removeAttribute('aria-busy');

@@ -64,6 +64,19 @@ def query_with(context: Context, **changes: object) -> str:
     return f"?{encoded}" if encoded else "?"
 
 
+@register.simple_tag(takes_context=True)
+def is_current(context: Context, section: str) -> bool:
+    """Return whether the page belongs to a section of the rail.
+
+    A section is the namespace of its URLs (nav_active), or "core:job" for all names that start so: the shared app
+    serves several sections.
+    """
+    if ":" not in section:
+        return bool(context.get("nav_active") == section)
+    match = getattr(context.get("request"), "resolver_match", None)
+    return bool(match and match.view_name and match.view_name.startswith(section))
+
+
 @register.filter
 def initials(name: object) -> str:
     """Return one or two letters for an avatar: the last Han character pair's first, or first letters of two words."""
