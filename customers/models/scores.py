@@ -9,7 +9,7 @@ from customers.models.customer import Customer
 class RfmGroup(models.TextChoices):
     CHAMPIONS = "champions", _("Champions")
     LOYAL = "loyal", _("Loyal customers")
-    POTENTIAL_LOYALISTS = "potential_loyalists", _("Potential loyalists")
+    POTENTIAL_LOYAL = "potential_loyal", _("Potential loyalists")
     NEW = "new", _("New customers")
     PROMISING = "promising", _("Promising")
     NEED_ATTENTION = "need_attention", _("Need attention")
