@@ -4,7 +4,7 @@ from customers.models.activity import Activity, QuarantinedEvent
 from customers.models.catalogue import Category, Product
 from customers.models.consent import ConsentEntry
 from customers.models.customer import Customer
-from customers.models.identity import Identity
+from customers.models.identity import Identity, Merge
 from customers.models.order import Order, OrderLine, Return, ReturnLine
 from customers.models.review import Review
 from customers.models.scores import Portrait
@@ -16,6 +16,7 @@ __all__ = [
     "ConsentEntry",
     "Customer",
     "Identity",
+    "Merge",
     "Order",
     "OrderLine",
     "Portrait",

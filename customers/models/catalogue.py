@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from crm.core.models import Source
+from crm.core.models import Job, Source
 
 
 class Category(models.Model):
@@ -40,6 +40,7 @@ class Product(models.Model):
     url = models.CharField(_("address"), max_length=500, blank=True)
     image_url = models.CharField(_("picture"), max_length=500, blank=True)
     first_seen_at = models.DateTimeField(_("first seen"))
+    import_job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+", verbose_name=_("created by import"))
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from crm.core.models import Source
+from crm.core.models import Job, Source
 from customers.querysets import CustomerQuerySet
 
 
@@ -31,6 +31,7 @@ class Customer(models.Model):
     is_anonymous = models.BooleanField(_("anonymous visitor"), default=False, help_text=_("Known only by a browser id; joins a person at identify or alias"))
     merged_into = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="merged_from", verbose_name=_("merged into"))
     is_demo = models.BooleanField(default=False, editable=False)
+    import_job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+", verbose_name=_("created by import"))
     first_seen_at = models.DateTimeField(_("first seen"))
     last_seen_at = models.DateTimeField(_("last seen"))
     currency = models.CharField(_("currency"), max_length=3, blank=True)

@@ -1,5 +1,6 @@
 """Names by which the outside world knows a customer."""
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -34,3 +35,25 @@ class Identity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.value}"
+
+
+class Merge(models.Model):
+    """One joining of two people by a member of staff, with the rows that moved, so that it can be taken back.
+
+    moved: {"customers.order": [ids…], …}; what an anonymous browser brings to its person is not listed here.
+    """
+
+    gone = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="merges_out", verbose_name=_("merged away"))
+    kept = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="merges_in", verbose_name=_("kept"))
+    moved = models.JSONField(_("moved rows"), default=dict)
+    merged_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("merged by"))
+    merged_at = models.DateTimeField(_("merged"))
+    undone_at = models.DateTimeField(_("taken back"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("merge")
+        verbose_name_plural = _("merges")
+        ordering = ["-merged_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.gone_id} → {self.kept_id}"

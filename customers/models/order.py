@@ -56,7 +56,7 @@ class OrderLine(models.Model):
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", verbose_name=_("order"))
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="order_lines", verbose_name=_("product"))
     quantity = models.PositiveIntegerField(_("quantity"))
-    unit_amount = models.DecimalField(_("price each"), max_digits=12, decimal_places=2)
+    unit_amount = models.DecimalField(_("price each"), max_digits=14, decimal_places=4)
     position = models.PositiveIntegerField(_("line"), default=0)
 
     class Meta:
@@ -103,7 +103,7 @@ class ReturnLine(models.Model):
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="return_lines", verbose_name=_("product"))
     order_line = models.ForeignKey(OrderLine, on_delete=models.SET_NULL, null=True, blank=True, related_name="return_lines", verbose_name=_("bought on"))
     quantity = models.PositiveIntegerField(_("quantity"))
-    unit_amount = models.DecimalField(_("price each"), max_digits=12, decimal_places=2)
+    unit_amount = models.DecimalField(_("price each"), max_digits=14, decimal_places=4)
 
     class Meta:
         verbose_name = _("return line")
