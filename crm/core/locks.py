@@ -1,6 +1,8 @@
 """Advisory locks in PostgreSQL, held to the end of the transaction and always taken in sorted order."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import connection
 
@@ -17,6 +19,24 @@ def try_take(key: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_number(key)])
         return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def held_by_session(key: str) -> Iterator[bool]:
+    """Hold the lock for the block without a transaction around it; yields False when someone else holds it.
+
+    For work of minutes, such as training: a transaction that long would keep old rows from being cleaned up.  A killed
+    process loses its connection and with it the lock.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_number(key)])
+        taken = bool(cursor.fetchone()[0])
+    try:
+        yield taken
+    finally:
+        if taken:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_number(key)])
 
 
 

@@ -116,9 +116,7 @@ class BetaGeometricNBD:
         r, alpha, a, b = np.exp(best.x)
         self.r_, self.alpha_, self.a_, self.b_ = float(r), float(alpha * scale / self.unit_days), float(a), float(b)
         self.customers_ = int(weight.sum())
-        self.log_likelihood_ = float(
-            weight @ _bg_nbd_log_likelihood(x, recency / self.unit_days, age / self.unit_days, self.r_, self.alpha_, self.a_, self.b_)
-        )
+        self.log_likelihood_ = float(weight @ _bg_nbd_log_likelihood(x, recency / self.unit_days, age / self.unit_days, self.r_, self.alpha_, self.a_, self.b_))
         self._refuse_a_degenerate_fit()
         return self
 
@@ -338,9 +336,7 @@ def _bg_nbd_log_likelihood(x: Floats, recency: Floats, age: Floats, r: float, al
     return common + np.logaddexp(alive, stopped)
 
 
-def _bg_nbd_objective(
-    logs: Floats, x: Floats, recency: Floats, age: Floats, weight: Floats, penalty: float
-) -> tuple[float, Floats]:
+def _bg_nbd_objective(logs: Floats, x: Floats, recency: Floats, age: Floats, weight: Floats, penalty: float) -> tuple[float, Floats]:
     """Return the mean negative log-likelihood and its gradient with respect to the parameters' logarithms."""
     r, alpha, a, b = np.exp(logs)
     common, alive, stopped = _bg_nbd_terms(x, recency, age, r, alpha, a, b)

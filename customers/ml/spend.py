@@ -146,13 +146,7 @@ class ShrunkenMean:
 
 def _log_likelihood(x: Floats, z: Floats, p: float, q: float, gamma: float) -> Floats:
     return (
-        gammaln(p * x + q)
-        - gammaln(p * x)
-        - gammaln(q)
-        + q * np.log(gamma)
-        + (p * x - 1) * np.log(z)
-        + p * x * np.log(x)
-        - (p * x + q) * np.log(gamma + x * z)
+        gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(gamma) + (p * x - 1) * np.log(z) + p * x * np.log(x) - (p * x + q) * np.log(gamma + x * z)
     )
 
 

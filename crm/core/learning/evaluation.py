@@ -134,9 +134,7 @@ def ndcg(ranks: ArrayLike, *, top: int = 10) -> float:
     return float(np.mean(np.where(places < top, 1 / np.log2(places + 2), 0.0)))
 
 
-def bootstrap(
-    measure: Callable[..., float], *columns: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Figure:
+def bootstrap(measure: Callable[..., float], *columns: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0) -> Figure:
     """Return `measure(*columns)` with its percentile bootstrap interval over rows (Efron & Tibshirani 1993).
 
     columns: arrays of one length, resampled together.  The interval is (nan, nan) for fewer than two rows.

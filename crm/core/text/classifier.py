@@ -193,9 +193,7 @@ class TextClassifier:
         gate = ScopeGate(expected=self.expected_out_of_scope, seed=self.seed)
         if len(outside) >= 10:
             # The nearest exemplar may itself be an out-of-scope one, on both sides alike.
-            self.gate_ = gate.fit(
-                signals(inside, nearest[: len(inside)], classes=count), right, signals(outside, nearest[len(inside) :], classes=count)
-            )
+            self.gate_ = gate.fit(signals(inside, nearest[: len(inside)], classes=count), right, signals(outside, nearest[len(inside) :], classes=count))
         elif count >= FEWEST_CLASSES_FOR_A_GATE and isinstance(self.head_, ExemplarHead) and not len(outside):
             imagined = self._imagined_outside(self.head_, codes)
             self.gate_ = gate.fit(signals(inside, nearest, classes=count), right, imagined)

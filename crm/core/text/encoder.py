@@ -215,9 +215,7 @@ def _load() -> _Encoder:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         if is_folder:
             raise EncoderCorrupt(f"The text encoder in {folder} cannot be loaded: {error}") from error
-        raise EncoderMissing(
-            f"The text encoder {name!r} is not on this machine; give a folder in CRM_ENCODER or set CRM_ENCODER_DOWNLOAD=1."
-        ) from error
+        raise EncoderMissing(f"The text encoder {name!r} is not on this machine; give a folder in CRM_ENCODER or set CRM_ENCODER_DOWNLOAD=1.") from error
     longest = min(LONGEST, int(getattr(model.config, "max_position_embeddings", LONGEST)))
     info = EncoderInfo(
         name=name or PACKAGE_NAME,

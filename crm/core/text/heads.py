@@ -41,9 +41,7 @@ class TextFeatures:
         return self.ngrams.shape[0]
 
     def rows(self, index: Any) -> TextFeatures:
-        return TextFeatures(
-            vectors=None if self.vectors is None else self.vectors[index], weight=self.weight[index], ngrams=self.ngrams[index]
-        )
+        return TextFeatures(vectors=None if self.vectors is None else self.vectors[index], weight=self.weight[index], ngrams=self.ngrams[index])
 
 
 class ExemplarHead:
@@ -203,9 +201,7 @@ class LinearHead:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
-        head = cls(
-            penalty=float(config["penalty"]), scale=float(config["scale"]), folds=int(config["folds"]), seed=int(config["seed"])
-        )
+        head = cls(penalty=float(config["penalty"]), scale=float(config["scale"]), folds=int(config["folds"]), seed=int(config["seed"]))
         head.coefficients_, head.intercept_ = tensors["coefficients"], tensors["intercept"]
         return head
 

@@ -1,0 +1,131 @@
+"""What a model's page shows: figures beside a named baseline, calibration, slices, and how they were measured.
+
+A training run builds a `ModelReport` and stores `as_dict()` in ModelVersion.report; pages read `ModelReport.from_dict`.
+Names and labels are codes or English source strings; pages translate them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from crm.core.learning.evaluation import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedFigure:
+    """One line of the figures table.
+
+    name: code such as "accuracy".  style: "share", "number", "money", "seconds" or "days", how to print it.
+    low, high: 95% interval or None.  baseline: the simple baseline's figure on the same rows, or None.
+    """
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+    style: str = "share"
+    higher_is_better: bool = True
+
+    @classmethod
+    def of(cls, name: str, figure: Figure, *, baseline: float | None = None, style: str = "share", higher_is_better: bool = True) -> Self:
+        return cls(name=name, value=figure.value, low=figure.low, high=figure.high, baseline=baseline, style=style, higher_is_better=higher_is_better)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """A small table: slices, classes, parameters.  Each row has one cell per column."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Rows of similar stated confidence: what was said, what was right, how many."""
+
+    stated: float
+    observed: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """method: how the figures were measured, one sentence.  baseline: the simple baseline's name.
+    notes: what a reader must know (fallbacks used, small samples, data dropped).
+    """
+
+    method: str
+    baseline: str
+    figures: tuple[ReportedFigure, ...]
+    calibration: tuple[CalibrationBin, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Self:
+        """Return the report of a version; one without a report (a failed run) gives an empty one."""
+        return cls(
+            method=stored.get("method", ""),
+            baseline=stored.get("baseline", ""),
+            figures=tuple(ReportedFigure(**figure) for figure in stored.get("figures", ())),
+            calibration=tuple(CalibrationBin(**part) for part in stored.get("calibration", ())),
+            tables=tuple(
+                ReportTable(name=table["name"], columns=tuple(table["columns"]), rows=tuple(tuple(row) for row in table["rows"]))
+                for table in stored.get("tables", ())
+            ),
+            notes=tuple(stored.get("notes", ())),
+        )
+
+
+def calibration_bins(right: ArrayLike, confidence: ArrayLike, *, bins: int = 10) -> tuple[CalibrationBin, ...]:
+    """Return bins of equal row counts, lowest confidence first."""
+    hit, stated = np.asarray(right, dtype=float), np.asarray(confidence, dtype=float)
+    order = np.argsort(stated, kind="stable")
+    return tuple(
+        CalibrationBin(stated=float(stated[part].mean()), observed=float(hit[part].mean()), rows=len(part))
+        for part in np.array_split(order, min(bins, max(len(order), 1)))
+        if len(part)
+    )
+
+
+def per_class(truth: ArrayLike, predicted: ArrayLike, names: Sequence[str]) -> ReportTable:
+    """Return precision, recall, F1 and support of each class, hardest first; truth, predicted: (n,) class numbers.
+
+    A class never predicted has precision None, one that never occurs has recall None.
+    """
+    actual, said = np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
+    rows = []
+    for number, name in enumerate(names):
+        there, claimed = actual == number, said == number
+        right = int((there & claimed).sum())
+        precision = right / int(claimed.sum()) if claimed.any() else None
+        recall = right / int(there.sum()) if there.any() else None
+        rows.append((name, precision, recall, 2 * right / max(int(there.sum() + claimed.sum()), 1), int(there.sum())))
+    rows.sort(key=lambda row: (row[3], row[0]))
+    return ReportTable(name="classes", columns=("class", "precision", "recall", "f1", "rows"), rows=tuple(rows))
+
+
+def confusions(truth: ArrayLike, predicted: ArrayLike, names: Sequence[str], *, most: int = 12) -> ReportTable:
+    """Return the commonest mistakes: true class, predicted class, how often."""
+    actual, said = np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
+    wrong = actual != said
+    pairs, counts = np.unique(np.column_stack([actual[wrong], said[wrong]]), axis=0, return_counts=True)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -counts))[:most] if len(pairs) else []
+    return ReportTable(
+        name="confusions",
+        columns=("truth", "predicted", "rows"),
+        rows=tuple((names[pairs[i, 0]], names[pairs[i, 1]], int(counts[i])) for i in order),
+    )
