@@ -1,5 +1,7 @@
 """A one-off send to a segment."""
 
+import secrets
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +17,11 @@ class CampaignState(models.TextChoices):
     CANCELLED = "cancelled", _("Stopped")
 
 
+def draw_seed() -> int:
+    """Return a new number for the draw of the held-out group, so that two campaigns leave out different people."""
+    return secrets.randbelow(2_147_483_647)
+
+
 class Campaign(models.Model):
     """One message to one segment. holdout_percent of the audience is left out at random to measure the effect."""
 
@@ -26,7 +33,7 @@ class Campaign(models.Model):
     holdout_percent = models.PositiveSmallIntegerField(_("held out, %"), default=10)
     attribution_days = models.PositiveSmallIntegerField(_("orders count for, days"), default=7)
     with_recommendations = models.BooleanField(_("add each customer's recommendations"), default=True)
-    seed = models.PositiveIntegerField(default=0, help_text="Fixes the random holdout")
+    seed = models.PositiveIntegerField(_("seed"), default=draw_seed, help_text=_("Fixes who is held out"))
     version = models.PositiveIntegerField(default=1, editable=False)
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("job"))
     is_demo = models.BooleanField(default=False, editable=False)
@@ -53,7 +60,7 @@ class CampaignText(models.Model):
     language = models.CharField(_("language"), max_length=16)
     subject = models.CharField(_("subject"), max_length=200)
     body = models.TextField(_("text"))
-    origin = models.CharField(_("written by"), max_length=40, default="staff", help_text="staff, composer:1, local:…; model-written text stays marked until a person edits or approves it")
+    origin = models.CharField(_("written by"), max_length=80, default="staff", help_text="staff, composer:1, local:…; model-written text stays marked until a person edits or approves it")
     is_approved = models.BooleanField(_("approved"), default=True)
 
     class Meta:
