@@ -19,7 +19,7 @@ _BIGGEST = 2**63 - 1
 class CursorPage(BasePagination):
     """`?limit=1..100&cursor=…` over descending primary keys, which never change and are never reused."""
 
-    def paginate_queryset(self, queryset: "QuerySet[Any]", request: Request, view: APIView | None = None) -> list[Any]:
+    def paginate_queryset(self, queryset: "QuerySet[Any]", request: Request, view: APIView | None = None) -> list[Any]:  # type: ignore[override]
         self.request = request
         self.limit = self._limit(request)
         before = self._before(request)

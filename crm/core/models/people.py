@@ -29,8 +29,8 @@ class User(AbstractUser):
     chat_capacity = models.PositiveSmallIntegerField(_("open chats at most"), default=8)
 
     class Meta(AbstractUser.Meta):
-        verbose_name = _("member of staff")
-        verbose_name_plural = _("staff")
+        verbose_name = _("member of staff")  # type: ignore[assignment]
+        verbose_name_plural = _("staff")  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
