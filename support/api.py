@@ -24,7 +24,22 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
 
     class Meta:
         model = Conversation
-        fields = ["id", "customer", "source", "state", "language", "intent", "last_seq", "opened_at", "last_message_at", "handed_over_at", "handover_reason", "first_response_at", "closed_at", "csat"]
+        fields = [
+            "id",
+            "customer",
+            "source",
+            "state",
+            "language",
+            "intent",
+            "last_seq",
+            "opened_at",
+            "last_message_at",
+            "handed_over_at",
+            "handover_reason",
+            "first_response_at",
+            "closed_at",
+            "csat",
+        ]
         read_only_fields = fields
 
 

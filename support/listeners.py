@@ -1,5 +1,29 @@
-"""Which events of the lower apps this app hears; each body enqueues one task."""
+"""What follows a committed change: sockets are hinted, an owed answer is enqueued. One line each."""
+
+from crm.core.events import listen
+from support import live
+from support.events import ConversationChanged, MessagePosted
 
 
 def connect() -> None:
     """Subscribe; called once from the app's ready()."""
+    listen(MessagePosted, hint_message)
+    listen(MessagePosted, enqueue_reply)
+    listen(ConversationChanged, hint_change)
+
+
+def hint_message(event: MessagePosted) -> None:
+    if event.cause != "demo":
+        live.hint_message(event.conversation_id, event.seq, author=event.author)
+
+
+def hint_change(event: ConversationChanged) -> None:
+    if event.cause != "demo":
+        live.hint_change(event.conversation_id)
+
+
+def enqueue_reply(event: MessagePosted) -> None:
+    if event.reply_due:
+        from support.tasks import draft_reply
+
+        draft_reply.delay(event.message_id)

@@ -1,3 +1,14 @@
-"""Addresses visitors use: the widget."""
+"""Addresses visitors use: the widget's frame and doors, and public articles."""
 
-urlpatterns: list = []
+from django.urls import path
+
+from support import widget
+
+urlpatterns = [
+    path("w/<str:key>/", widget.frame_page, name="widget"),
+    path("widget/api/token", widget.token, name="widget-token"),
+    path("widget/api/since", widget.since, name="widget-since"),
+    path("widget/api/send", widget.send, name="widget-send"),
+    path("widget/api/act", widget.act, name="widget-act"),
+    path("help/<slug:slug>/", widget.article_page, name="help-article"),
+]

@@ -1,0 +1,90 @@
+/*
+ * What somebody wrote and the server has not confirmed yet. Kept in localStorage, sent one after another in order,
+ * again and again until confirmed; the id given here makes a repeat harmless.
+ *
+ *   const outbox = new Outbox({key: 'inbox:7', deliver: async (entry) => {…}, changed: (entries) => {…}});
+ *   outbox.add('Hello');      outbox.pump();      outbox.retry(id);
+ *
+ * deliver resolves once the message is stored. If it rejects with {refused: code} the message is shown as failed and
+ * the next one goes on; with anything else it is tried again.
+ */
+
+const WAITS_MS = [500, 1000, 2000, 4000, 8000];
+
+export function newId() {
+  // randomUUID is missing on plain-http pages other than localhost.
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** localStorage that may be forbidden (a framed page with third-party storage blocked): then memory. */
+const memory = new Map();
+export const store = {
+  get(key) { try { return localStorage.getItem(key); } catch { return memory.get(key) ?? null; } },
+  set(key, value) { try { localStorage.setItem(key, value); } catch { memory.set(key, value); } },
+  remove(key) { try { localStorage.removeItem(key); } catch { memory.delete(key); } },
+};
+
+export class Outbox {
+  constructor({key, deliver, changed}) {
+    this.key = `outbox:${key}`;
+    this.deliver = deliver;
+    this.changed = changed;
+    this.failures = 0;
+    this.isBusy = false;
+    this.entries = JSON.parse(store.get(this.key) || '[]');
+  }
+
+  add(text, extra = {}) {
+    const entry = {id: newId(), text, state: 'sending', at: new Date().toISOString(), ...extra};
+    this.entries.push(entry);
+    this.save();
+    this.pump();
+    return entry;
+  }
+
+  /** The message is known to be stored: from the answer, or because it came back in the conversation. */
+  settle(id) {
+    const before = this.entries.length;
+    this.entries = this.entries.filter((entry) => entry.id !== id);
+    if (this.entries.length !== before) this.save();
+  }
+
+  retry(id) {
+    const entry = this.entries.find((each) => each.id === id);
+    if (!entry) return;
+    entry.state = 'sending';
+    this.save();
+    this.pump();
+  }
+
+  async pump() {
+    clearTimeout(this.timer);
+    const next = this.entries.find((entry) => entry.state !== 'failed');
+    if (this.isBusy || !next) return;
+    this.isBusy = true;
+    try {
+      await this.deliver(next);
+      this.failures = 0;
+      this.settle(next.id);
+    } catch (reason) {
+      if (reason?.refused) {
+        next.state = 'failed';
+        next.reason = reason.refused;
+      } else {
+        next.state = 'waiting';
+        this.timer = setTimeout(() => this.pump(), WAITS_MS[Math.min(this.failures++, WAITS_MS.length - 1)]);
+        this.isBusy = false;
+        this.save();
+        return;
+      }
+      this.save();
+    }
+    this.isBusy = false;
+    this.pump();
+  }
+
+  save() {
+    if (this.entries.length) store.set(this.key, JSON.stringify(this.entries)); else store.remove(this.key);
+    this.changed(this.entries);
+  }
+}

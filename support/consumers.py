@@ -1,0 +1,352 @@
+"""Websocket doors of the chat: visitors and agents. They validate, call the domain in a thread, and pass rows on.
+
+A socket is never the source of truth. Each one remembers the highest number its client was told about and, whenever a
+hint arrives or the client asks, sends everything above it from the rows. Nothing here runs a model.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import orjson
+from channels.db import DatabaseSyncToAsync
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error as DatabaseError
+
+from crm.core import clock
+from crm.core.access.roles import may
+from crm.core.errors import CrmError
+from crm.core.models import Source, User
+from support import conversations, frames, limits, live, visitors, wire
+from support.models import Conversation
+from support.models.conversation import Author
+
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+# Threads that talk to PostgreSQL for all sockets of this process. Each holds one connection; 8 keep a process busy,
+# as a commit waits for the disk while another thread works. Channels' own default is a single thread for everything.
+THREADS = 8
+pool = ThreadPoolExecutor(THREADS, thread_name_prefix="chat")
+
+# Seconds a socket may stay silent about who it is.
+HELLO_WITHIN = 10
+# Seconds between two looks at whether a member of staff is still logged in and may still see the inbox.
+RECHECK_EVERY = 60
+# Seconds in which repeated typing frames are told once.
+TYPING_EVERY = 2
+FLOOD, UNKNOWN, EXPIRED, FOREIGN, SILENT = 4429, 4401, 4402, 4403, 4408
+
+
+async def in_thread(function: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
+    """Run a function that uses the database in this module's threads."""
+    return await DatabaseSyncToAsync(function, thread_sensitive=False, executor=pool)(*args, **kwargs)
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    """What both sides share: limits, one constant error, dispatch by table, and surviving a database restart."""
+
+    parse: Callable[[str | None], frames.Frame]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if not self.bucket.take():
+            await self.close(code=FLOOD)
+            return
+        try:
+            frame = type(self).parse(text_data if bytes_data is None else None)
+            await self.handle(frame)
+        except frames.BadFrame:
+            await self.send(text_data=frames.BAD_FRAME)
+        except CrmError as error:
+            await self.say({"type": "error", "code": error.code, "client_id": getattr(frame, "client_id", "")})
+        except (DatabaseError, OSError):
+            # PostgreSQL restarts: the client keeps what it could not send and asks again.
+            logger.warning("chat frame not handled", exc_info=True)
+            await self.say({"type": "error", "code": "unavailable", "client_id": getattr(frame, "client_id", "")})
+
+    async def say(self, payload: object) -> None:
+        await self.send(text_data=orjson.dumps(payload).decode())
+
+    async def handle(self, frame: frames.Frame) -> None:
+        raise NotImplementedError
+
+
+class VisitorConsumer(ChatConsumer):
+    """A visitor's socket. Who it is comes from the token in its first frame, where it belongs from the row."""
+
+    parse = staticmethod(frames.visitor_frame)
+
+    async def connect(self) -> None:
+        self.bucket = limits.TokenBucket(burst=limits.FRAME_BURST, per_second=limits.FRAMES_PER_SECOND)
+        self.visitor: visitors.Visitor | None = None
+        self.language = "en"
+        self.conversation_id: int | None = None
+        # Highest number the client was told about; only `messages` frames move it.
+        self.told = 0
+        self.typing_told_at = 0.0
+        headers = {name: value for name, value in self.scope["headers"] if name in {b"origin", b"host"}}
+        self.origin, self.host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+        if visitors.origin_of(self.origin) is None:
+            await self.close(code=FOREIGN)
+            return
+        await self.accept()
+        self.deadline = asyncio.get_running_loop().call_later(HELLO_WITHIN, self._too_late)
+
+    def _too_late(self) -> None:
+        self.closing = asyncio.ensure_future(self.close(code=SILENT))
+
+    async def disconnect(self, code: int) -> None:
+        if deadline := getattr(self, "deadline", None):
+            deadline.cancel()
+        if self.conversation_id is not None:
+            await self.channel_layer.group_discard(live.chat_group(self.conversation_id), self.channel_name)
+
+    async def handle(self, frame: frames.Frame) -> None:
+        if isinstance(frame, frames.Hello):
+            await self._hello(frame)
+            return
+        if self.visitor is None:
+            raise frames.BadFrame
+        if time.monotonic() > self.token_ends_at:
+            await self.close(code=EXPIRED)
+            return
+        match frame:
+            case frames.Send():
+                await self._send(frame)
+            case frames.Since():
+                await self._since(frame)
+            case frames.Typing():
+                await self._typing()
+            case frames.Read():
+                if self.conversation_id is not None:
+                    await in_thread(conversations.mark_read, conversation_id=self.conversation_id, seq=frame.seq, by_visitor=True, now=clock.now())
+            case frames.Person():
+                await self._join(await in_thread(self._asked_for_person))
+                await self._deliver()
+            case frames.Rate():
+                if self.conversation_id is not None:
+                    await in_thread(
+                        conversations.rate, conversation_id=self.conversation_id, csat=frame.score, comment=frame.comment, now=clock.now()
+                    )
+            case frames.Ping():
+                await self.send(text_data='{"type":"pong"}')
+
+    async def _hello(self, frame: frames.Hello) -> None:
+        try:
+            visitor = visitors.read(frame.token, now=clock.now())
+            conversation = await in_thread(self._entered, visitor)
+        except visitors.OriginForeign:
+            await self.close(code=FOREIGN)
+            return
+        except CrmError:
+            await self.close(code=UNKNOWN)
+            return
+        if self.visitor is not None and (visitor.source_id, visitor.visitor_id) != (self.visitor.source_id, self.visitor.visitor_id):
+            await self.close(code=UNKNOWN)
+            return
+        self.deadline.cancel()
+        self.visitor, self.token_ends_at = visitor, time.monotonic() + visitors.TOKEN_SECONDS
+        # Join first, read second: what is posted in between is hinted as well as read, and sent once.
+        await self._join(conversation)
+        same = conversation is not None and frame.conversation == str(conversation.public_id)
+        self.told = min(frame.after, conversation.last_seq) if same and conversation else 0
+        await self.say(wire.state(conversation))
+        await self._deliver(always=True)
+
+    def _entered(self, visitor: visitors.Visitor) -> Conversation | None:
+        source = Source.objects.filter(pk=visitor.source_id, is_active=True).first()
+        if source is None:
+            raise visitors.KeyUnknown
+        visitors.check_origin(source=source, origin=self.origin, own_host=self.host)
+        self.language = source.locale
+        return self._current(visitor)
+
+    @staticmethod
+    def _current(visitor: visitors.Visitor) -> Conversation | None:
+        found = conversations.current(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id)
+        if found is not None:
+            conversations.adopt(conversation=found, customer_id=visitor.customer_id)
+        if found is not None and found.agent_id:
+            found.agent = User.objects.get(pk=found.agent_id)
+        return found
+
+    async def _join(self, conversation: Conversation | None) -> None:
+        joined = conversation.pk if conversation else None
+        if joined == self.conversation_id:
+            return
+        if self.conversation_id is not None:
+            await self.channel_layer.group_discard(live.chat_group(self.conversation_id), self.channel_name)
+        self.conversation_id, self.told = joined, 0
+        if conversation is not None:
+            await self.channel_layer.group_add(live.chat_group(conversation.pk), self.channel_name)
+            await self.say(wire.state(conversation))
+
+    async def _send(self, frame: frames.Send) -> None:
+        posted, conversation = await in_thread(self._posted, frame)
+        if conversation is not None:
+            await self._join(conversation)
+        await self.say({"type": "ack", "client_id": frame.client_id, "seq": posted.message.seq})
+        if posted.is_new and posted.message.seq == self.told + 1:
+            # The usual case needs no query: this socket knew everything up to its own message.
+            await self._tell([wire.item(posted.message)], upto=posted.message.seq)
+        else:
+            await self._deliver()
+
+    def _posted(self, frame: frames.Send) -> tuple[conversations.Posted, Conversation | None]:
+        """Return the message and, when the socket was not in its conversation yet, that conversation."""
+        assert self.visitor is not None  # noqa: S101  (handle() lets nobody else through)
+        return visitors.write(
+            self.visitor, conversation_id=self.conversation_id, text=frame.text, client_id=frame.client_id, choice=frame.choice, language=self.language, now=clock.now()
+        )
+
+    def _asked_for_person(self) -> Conversation:
+        assert self.visitor is not None  # noqa: S101
+        now = clock.now()
+        conversation = conversations.for_visitor(
+            source_id=self.visitor.source_id, visitor_id=self.visitor.visitor_id, customer_id=self.visitor.customer_id, language=self.language, now=now
+        )
+        return conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=now, cause="chat")
+
+    async def _since(self, frame: frames.Since) -> None:
+        if self.conversation_id is None:
+            await self._join(await in_thread(self._current, self.visitor))
+        # A client that says it is further than it was told is not believed.
+        self.told = min(frame.seq, self.told) if self.conversation_id is not None else 0
+        await self._deliver(always=True)
+
+    async def _deliver(self, *, always: bool = False) -> None:
+        """Send everything above what the client was told about, in pages; `always` also says that there is nothing."""
+        while self.conversation_id is not None:
+            rows, last = await in_thread(_rows_after, self.conversation_id, self.told)
+            if last <= self.told and not always:
+                return
+            full = len(rows) == conversations.PAGE
+            await self._tell([wire.item(row) for row in rows], upto=rows[-1].seq if full else max(last, self.told))
+            if not full:
+                return
+
+    async def _tell(self, items: list[wire.Item], *, upto: int) -> None:
+        before, self.told = self.told, upto
+        await self.say({"type": "messages", "after": before, "upto": upto, "items": items})
+
+    async def _typing(self) -> None:
+        if self.conversation_id is not None and time.monotonic() - self.typing_told_at > TYPING_EVERY:
+            self.typing_told_at = time.monotonic()
+            await self.channel_layer.group_send(live.INBOX, {"type": "chat.typing", "conversation": self.conversation_id, "by": "visitor"})
+
+    async def chat_hint(self, event: dict[str, Any]) -> None:
+        if event["conversation"] == self.conversation_id and event["seq"] > self.told:
+            await self._guarded(self._deliver)
+
+    async def chat_change(self, event: dict[str, Any]) -> None:
+        if event["conversation"] == self.conversation_id:
+            await self._guarded(self._tell_state)
+
+    async def chat_typing(self, event: dict[str, Any]) -> None:
+        if event["conversation"] == self.conversation_id and event["by"] == "agent":
+            await self.send(text_data='{"type":"typing"}')
+
+    async def _tell_state(self) -> None:
+        conversation = await in_thread(_with_agent, self.conversation_id)
+        if conversation is not None:
+            await self.say(wire.state(conversation))
+
+    async def _guarded(self, step: Callable[[], Any]) -> None:
+        try:
+            await step()
+        except (DatabaseError, OSError):
+            # The client's timer asks again in a few seconds; the socket lives.
+            logger.warning("hint not followed", exc_info=True)
+
+
+class AgentConsumer(ChatConsumer):
+    """A member of staff's socket: it tells what changed where, the page fetches the rendered rows."""
+
+    parse = staticmethod(frames.agent_frame)
+
+    async def connect(self) -> None:
+        self.bucket = limits.TokenBucket(burst=limits.FRAME_BURST, per_second=limits.FRAMES_PER_SECOND)
+        self.user: User | None = None
+        self.typing_told_at = 0.0
+        user = self.scope.get("user")
+        if not await in_thread(may, user, "support.view"):
+            await self.close(code=UNKNOWN)
+            return
+        self.user, self.checked_at = user, time.monotonic()
+        await self.channel_layer.group_add(live.INBOX, self.channel_name)
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        if self.user is not None:
+            await self.channel_layer.group_discard(live.INBOX, self.channel_name)
+
+    async def handle(self, frame: frames.Frame) -> None:
+        if self.user is None:
+            raise frames.BadFrame
+        if time.monotonic() - self.checked_at > RECHECK_EVERY:
+            # A socket outlives a logout and a changed role; look again every minute it is used.
+            if not await in_thread(_still_allowed, self.user.pk, self.scope["session"].session_key):
+                await self.close(code=UNKNOWN)
+                return
+            self.checked_at = time.monotonic()
+        match frame:
+            case frames.Send():
+                if not may(self.user, "support.reply"):
+                    raise frames.BadFrame
+                posted = await in_thread(
+                    conversations.post,
+                    conversation_id=frame.conversation,
+                    author=Author.AGENT,
+                    agent=self.user,
+                    text=frame.text,
+                    client_id=frame.client_id,
+                    is_note=frame.note,
+                    now=clock.now(),
+                )
+                await self.say({"type": "ack", "conversation": frame.conversation, "client_id": frame.client_id, "seq": posted.message.seq})
+            case frames.Since():
+                rows = await in_thread(conversations.since, conversation_id=frame.conversation, after_seq=frame.seq, with_notes=True)
+                items = [{**wire.item(row), "client_id": row.client_id, "note": row.is_note} for row in rows]
+                upto = rows[-1].seq if rows else frame.seq
+                await self.say({"type": "messages", "conversation": frame.conversation, "after": frame.seq, "upto": upto, "items": items})
+            case frames.Read():
+                await in_thread(conversations.mark_read, conversation_id=frame.conversation, seq=frame.seq, by_visitor=False, now=clock.now())
+            case frames.Typing():
+                if time.monotonic() - self.typing_told_at > TYPING_EVERY:
+                    self.typing_told_at = time.monotonic()
+                    event = {"type": "chat.typing", "conversation": frame.conversation, "by": "agent"}
+                    await self.channel_layer.group_send(live.chat_group(frame.conversation), event)
+            case frames.Ping():
+                await self.send(text_data='{"type":"pong"}')
+
+    async def chat_hint(self, event: dict[str, Any]) -> None:
+        await self.say({"type": "hint", "conversation": event["conversation"], "seq": event["seq"], "author": event["author"]})
+
+    async def chat_change(self, event: dict[str, Any]) -> None:
+        await self.say({"type": "change", "conversation": event["conversation"]})
+
+    async def chat_typing(self, event: dict[str, Any]) -> None:
+        await self.say({"type": "typing", "conversation": event["conversation"]})
+
+
+def _rows_after(conversation_id: int, seq: int) -> tuple[list[Any], int]:
+    """Return the visitor's rows above `seq` and the highest number there is, notes included."""
+    # Read before the rows: a message posted in between is then fetched but not yet counted, and asked for again.
+    last = Conversation.objects.filter(pk=conversation_id).values_list("last_seq", flat=True).first() or 0
+    rows = conversations.since(conversation_id=conversation_id, after_seq=seq)
+    return rows, max(last, rows[-1].seq if rows else 0)
+
+
+def _with_agent(conversation_id: int | None) -> Conversation | None:
+    return Conversation.objects.select_related("agent").filter(pk=conversation_id).first()
+
+
+def _still_allowed(user_id: int, session_key: str | None) -> bool:
+    from django.contrib.sessions.models import Session
+
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    alive = Session.objects.filter(session_key=session_key, expire_date__gt=clock.now()).exists()
+    return alive and may(user, "support.view")

@@ -1,0 +1,37 @@
+"""What support tells the rest of the house: ids, time and cause."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePosted:
+    """A message row is committed. reply_due: the assistant owes an answer. cause: 'chat', 'bot', 'demo', 'api'."""
+
+    conversation_id: int
+    message_id: int
+    seq: int
+    author: str
+    is_note: bool
+    reply_due: bool
+    at: datetime
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationChanged:
+    """Something but a message changed: state, agent, rating, what was read. The row says what."""
+
+    conversation_id: int
+    at: datetime
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentCorrected:
+    """An agent said what a message really asked; the next training reads it."""
+
+    message_id: int
+    label: str
+    at: datetime
+    cause: str

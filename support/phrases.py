@@ -1,0 +1,63 @@
+"""What the assistant says in its own words, per language. Facts about the shop never stand here: those are articles."""
+
+from support.language import CHINESE, ENGLISH
+
+_PHRASES: dict[str, dict[str, str]] = {
+    "greeting": {
+        ENGLISH: "Hello! I am the shop's assistant. Tell me what you need, or ask for a person at any time.",
+        CHINESE: "您好！我是本店的智能助手。请告诉我您需要什么，也可以随时转人工客服。",
+    },
+    "thanks": {
+        ENGLISH: "You are welcome. Write here whenever you need something else.",
+        CHINESE: "不客气。如有其他问题，随时在这里留言。",
+    },
+    "clarify": {
+        ENGLISH: "I want to be sure I understand. Is it about one of these?",
+        CHINESE: "为了确认我理解正确，您想问的是下面哪一项？",
+    },
+    "handover": {
+        ENGLISH: "I am passing you on to a colleague, who will read what you wrote here. {queue}",
+        CHINESE: "我正在为您转接人工客服，同事会看到您在这里写的内容。{queue}",
+    },
+    "handover_unsure": {
+        ENGLISH: "I am not able to answer that reliably, so I am passing you on to a colleague. {queue}",
+        CHINESE: "这个问题我无法给出可靠的回答，正在为您转接人工客服。{queue}",
+    },
+    "handover_complaint": {
+        ENGLISH: "I am sorry this went wrong. A colleague will look at it personally. {queue}",
+        CHINESE: "非常抱歉给您带来了不好的体验，同事会亲自为您处理。{queue}",
+    },
+    "queue_first": {ENGLISH: "You are next.", CHINESE: "您排在第一位。"},
+    "queue_place": {ENGLISH: "You are number {place} in the queue.", CHINESE: "您目前排在第 {place} 位。"},
+    "order_found": {
+        ENGLISH: "Your order {number} of {date}: {status}.",
+        CHINESE: "您在 {date} 下的订单 {number}：{status}。",
+    },
+    "order_not_yours": {
+        ENGLISH: "I cannot find that order number on your account. Your latest order is {number} of {date}: {status}.",
+        CHINESE: "在您的账户中没有找到这个订单号。您最近的订单是 {date} 的 {number}：{status}。",
+    },
+    "order_none": {ENGLISH: "I cannot find an order on your account yet.", CHINESE: "您的账户中还没有订单。"},
+    "order_verify": {
+        ENGLISH: "To look up your own order I need to know it is you: please log in to the shop and open this chat there.",
+        CHINESE: "查询您本人的订单需要先确认身份：请先登录商城，再从商城页面打开本窗口。",
+    },
+    "status_paid": {ENGLISH: "paid, being prepared", CHINESE: "已付款，正在备货"},
+    "status_shipped": {ENGLISH: "shipped, on its way", CHINESE: "已发货，正在运输途中"},
+    "status_delivered": {ENGLISH: "delivered", CHINESE: "已送达"},
+    "status_cancelled": {ENGLISH: "cancelled", CHINESE: "已取消"},
+    "joined": {ENGLISH: "{name} is here now.", CHINESE: "客服 {name} 已接入。"},
+    "closed": {ENGLISH: "This conversation was closed.", CHINESE: "本次会话已结束。"},
+    "reopened": {ENGLISH: "This conversation was opened again.", CHINESE: "会话已重新打开。"},
+}
+
+
+def say(key: str, language: str, **values: object) -> str:
+    """Return the phrase in the language (English where there is none), with its blanks filled."""
+    texts = _PHRASES[key]
+    return texts.get(language, texts[ENGLISH]).format(**values)
+
+
+def queue(language: str, place: int) -> str:
+    """Return the visitor's place in the queue in words; 1 is next."""
+    return say("queue_first", language) if place <= 1 else say("queue_place", language, place=place)

@@ -1,0 +1,190 @@
+"""The assistant's reply to a visitor's message, and the rule that a person's word always comes first.
+
+A reply is owed by a row (Message.reply_state = due), claimed by a conditional update, prepared without any lock, and
+posted under the conversation's lock only if meanwhile no person wrote and nobody took the conversation. Otherwise it
+is discarded and the discard is in the audit trail.
+"""
+
+import logging
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from crm.core import audit
+from customers.models import Order
+from support import conversations, intents, knowledge, phrases, triage
+from support.language import CHINESE
+from support.models import Conversation, Message
+from support.models.conversation import Author, ConversationState, ReplyState
+from support.triage import Decision, Triage
+
+logger = logging.getLogger(__name__)
+
+# A claim older than this belongs to a worker that died. Loading the model for the first time takes up to 20 s.
+CLAIM_LASTS = timedelta(seconds=60)
+# The sweeper leaves younger rows to the task that the event enqueued.
+SWEEP_AFTER = timedelta(seconds=4)
+SWEEP_AT_ONCE = 50
+# An order number as visitors write it: letters, then digits, or digits alone.
+_ORDER_NUMBER = re.compile(r"[A-Za-z]{0,6}[-#]?\d{4,20}")
+_HANDOVER_PHRASE = {"asked": "handover", "complaint": "handover_complaint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A reply not yet posted. kind: answer, clarify, text or handover (then `reason`). text_id: the article quoted."""
+
+    kind: str
+    text: str = ""
+    data: dict[str, object] = field(default_factory=dict)
+    reason: str = ""
+    text_id: int | None = None
+
+
+def draft(*, message_id: int, now: datetime) -> str:
+    """Prepare and post the reply owed to a visitor's message; return what became of it.
+
+    'posted', 'handed_over', 'discarded' (a person was quicker), 'merged' (the visitor's next message carries on), or
+    'nothing' (not owed, or another worker is at it). Safe to run twice.
+    """
+    if not _claim(message_id, now):
+        return "nothing"
+    message = Message.objects.select_related("conversation").get(pk=message_id)
+    try:
+        judged = triage.of(text=message.text, language=message.conversation.language, choice=str(message.data.get("choice", "")))
+        prepared = compose(message=message, judged=judged)
+    except DatabaseError:
+        raise
+    except Exception:
+        # Whatever is wrong with the assistant, the visitor gets a person and not silence.
+        logger.exception("reply not prepared", extra={"message": message_id})
+        judged, prepared = None, Draft("handover", reason="error")
+    return _posted(message, prepared, judged, now)
+
+
+def due(*, now: datetime) -> list[int]:
+    """Return ids of messages whose reply an event missed; rows another sweeper holds are skipped."""
+    with transaction.atomic():
+        owed = Message.objects.filter(reply_state=ReplyState.DUE, sent_at__lt=now - SWEEP_AFTER).filter(_unclaimed(now))
+        return list(owed.select_for_update(skip_locked=True, of=("self",)).order_by("sent_at").values_list("pk", flat=True)[:SWEEP_AT_ONCE])
+
+
+def _unclaimed(now: datetime) -> Q:
+    return Q(reply_claimed_at=None) | Q(reply_claimed_at__lt=now - CLAIM_LASTS)
+
+
+def _claim(message_id: int, now: datetime) -> bool:
+    return bool(Message.objects.filter(_unclaimed(now), pk=message_id, reply_state=ReplyState.DUE).update(reply_claimed_at=now))
+
+
+def compose(*, message: Message, judged: Triage) -> Draft:
+    """Return the reply to the message; reads articles and orders, changes nothing."""
+    conversation = message.conversation
+    decision, reason = triage.decide(judged, clarifications=conversation.clarifications)
+    match decision:
+        case Decision.HAND_OVER:
+            return Draft("handover", reason=reason)
+        case Decision.CLARIFY:
+            offered = [{"label": label, "name": intents.name(label, judged.language)} for label in judged.choices]
+            return Draft("clarify", phrases.say("clarify", judged.language), {"choices": offered})
+    if judged.label in {intents.GREETING, intents.THANKS}:
+        return Draft("text", phrases.say(judged.label, judged.language))
+    return _answer(conversation, message, judged)
+
+
+def _answer(conversation: Conversation, message: Message, judged: Triage) -> Draft:
+    quoted = knowledge.quote_for(intent=judged.label, language=judged.language)
+    if judged.label == intents.ORDER_STATUS:
+        own = _own_order(conversation, message, judged.language)
+        if own:
+            return Draft("answer", own, quoted.source() if quoted else {}, text_id=quoted.text_id if quoted else None)
+        if quoted:
+            said = f"{quoted.text}\n\n{phrases.say('order_verify', judged.language)}"
+            return Draft("answer", said, quoted.source(), text_id=quoted.text_id)
+    if quoted is None:
+        # No article supports an answer, so there is none.
+        return Draft("handover", reason="no_article")
+    return Draft("answer", quoted.text, quoted.source(), text_id=quoted.text_id)
+
+
+def _own_order(conversation: Conversation, message: Message, language: str) -> str:
+    """Return where the proven customer's order stands, or '' for a visitor who has not proven who they are.
+
+    A number that is not on the customer's own account is treated as unknown, whoever it belongs to.
+    """
+    if not conversation.is_verified or conversation.customer_id is None:
+        return ""
+    orders = list(Order.objects.filter(customer_id=conversation.customer_id).order_by("-placed_at", "-id")[:50])
+    if not orders:
+        return phrases.say("order_none", language)
+    numbers = {number.lstrip("#").lower() for number in _ORDER_NUMBER.findall(message.text)}
+    named = next((order for order in orders if order.external_id.lower() in numbers), None)
+    shown = named or orders[0]
+    values = {
+        "number": shown.external_id,
+        "date": _day(shown.placed_at, language),
+        "status": phrases.say(f"status_{shown.status}", language),
+    }
+    return phrases.say("order_not_yours" if numbers and named is None else "order_found", language, **values)
+
+
+def _day(moment: datetime, language: str) -> str:
+    local = timezone.localtime(moment)
+    return f"{local.year}年{local.month}月{local.day}日" if language == CHINESE else f"{local:%B} {local.day}, {local.year}"
+
+
+def _posted(message: Message, prepared: Draft, judged: Triage | None, now: datetime) -> str:
+    """Post the draft under the conversation's lock unless a person or the visitor moved on, and settle the row."""
+    with transaction.atomic():
+        conversation = conversations.locked(message.conversation_id)
+        later = set(
+            Message.objects.filter(conversation=conversation, seq__gt=message.seq, is_note=False).values_list("author", flat=True)
+        )
+        if conversation.state != ConversationState.BOT or Author.AGENT in later:
+            _settle(message, judged, ReplyState.DISCARDED)
+            audit.record(
+                actor=None, actor_label="assistant", action="reply.discard", target=message, data={"state": conversation.state, "kind": prepared.kind}
+            )
+            return "discarded"
+        _settle(message, judged, ReplyState.DONE)
+        if Author.VISITOR in later and prepared.kind != "answer":
+            # The visitor is still typing lines; asking back or handing over on the first half would be premature.
+            return "merged"
+        _remember(conversation, prepared, judged)
+        if prepared.kind == "handover":
+            phrase = _HANDOVER_PHRASE.get(prepared.reason, "handover_unsure")
+            conversations.hand_over(conversation_id=conversation.pk, reason=prepared.reason, phrase=phrase, now=now)
+            return "handed_over"
+        conversations.post(
+            conversation_id=conversation.pk, author=Author.BOT, text=prepared.text, kind=prepared.kind, data=prepared.data, now=now, cause="bot"
+        )
+        if prepared.text_id is not None:
+            knowledge.mark_quoted(text_id=prepared.text_id, at=now)
+        return "posted"
+
+
+def _remember(conversation: Conversation, prepared: Draft, judged: Triage | None) -> None:
+    """Keep with the conversation what it is about and how often was asked back; the row is locked."""
+    changed = []
+    if prepared.kind == "clarify":
+        conversation.clarifications += 1
+        changed.append("clarifications")
+    if judged and judged.is_judged and judged.in_scope and judged.label not in intents.NOT_A_CHOICE and prepared.kind != "clarify":
+        conversation.intent = judged.label
+        changed.append("intent")
+    if changed:
+        conversation.save(update_fields=changed)
+
+
+def _settle(message: Message, judged: Triage | None, state: ReplyState) -> None:
+    values: dict[str, object] = {"reply_state": state}
+    if judged and judged.is_judged:
+        values |= {
+            "intent": judged.label, "confidence": judged.confidence, "in_scope": judged.in_scope, "intent_version": judged.version,
+            "language": judged.language,
+        }  # fmt: skip
+    Message.objects.filter(pk=message.pk).update(**values)

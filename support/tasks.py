@@ -1,0 +1,49 @@
+"""Background work of the chat: drafting replies, and sweeping up those an event missed."""
+
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_init, worker_process_init
+
+from crm.core import clock
+from support import conversations, replies, triage
+
+
+@shared_task(name="support.tasks.draft_reply", queue="live")
+def draft_reply(message_id: int, **_later: object) -> str:
+    """Post the reply owed to one visitor message."""
+    return replies.draft(message_id=message_id, now=clock.now())
+
+
+@shared_task(name="support.tasks.sweep_replies", queue="live")
+def sweep_replies(**_later: object) -> int:
+    """Draft replies that are overdue and wake snoozed conversations; returns how many replies were looked at."""
+    now = clock.now()
+    conversations.wake(now=now)
+    overdue = replies.due(now=now)
+    for message_id in overdue:
+        replies.draft(message_id=message_id, now=clock.now())
+    return len(overdue)
+
+
+@worker_init.connect
+def warm_in_threads(sender: Any = None, **_signal: object) -> None:
+    """Load the intent model before the first message, in a worker whose tasks run in its own process."""
+    if not _is_forking(sender) and _serves_chat(sender):
+        triage.warm()
+
+
+@worker_process_init.connect
+def warm_in_child(sender: Any = None, **_signal: object) -> None:
+    """The same in each child of a forking worker: torch's threads do not survive a fork."""
+    if _serves_chat(sender):
+        triage.warm()
+
+
+def _is_forking(worker: Any) -> bool:
+    return "prefork" in str(getattr(worker, "pool_cls", "prefork"))
+
+
+def _serves_chat(worker: Any) -> bool:
+    app = getattr(worker, "app", None)
+    return app is None or "live" in app.amqp.queues.consume_from

@@ -1,0 +1,244 @@
+"""Who a visitor is: a random browser id in a short-lived signed token, and an identity only the shop can sign.
+
+A token is bound to one widget (source) and one visitor and is worth nothing elsewhere. Nobody becomes a known customer
+by typing an e-mail address: that takes the shop's own signature over the customer's id, with its time.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from django.core import signing
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from crm.core.errors import CrmError
+from crm.core.models import Source
+from customers.models import Customer, Identity
+from customers.models.identity import IdentityKind
+from support import conversations, limits
+from support.models import Conversation
+from support.models.conversation import Author
+
+# Seconds a token lasts; a leaked one dies within the hour, and the widget renews it silently.
+TOKEN_SECONDS = 3600
+# A proven identity can be renewed for this long without a fresh signature from the shop.
+IDENTITY_LASTS = timedelta(hours=24)
+# Age and clock error allowed for the shop's signature.
+SIGNATURE_LASTS, CLOCK_ERROR = timedelta(hours=1), timedelta(minutes=5)
+_SALT = "support.visitor"
+_VISITOR_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class TokenBad(CrmError):
+    code = "token_bad"
+    status = 401
+    message = "The visitor token is not valid or has expired; ask for a new one."
+
+
+class KeyUnknown(CrmError):
+    code = "key_unknown"
+    status = 404
+    message = "There is no active widget with this key."
+
+
+class OriginForeign(CrmError):
+    code = "origin_foreign"
+    status = 403
+    message = "This website may not use this widget."
+
+
+class IdentityBad(CrmError):
+    code = "identity_bad"
+    status = 403
+    message = "The identity's signature is wrong or too old."
+
+
+class TooFast(CrmError):
+    code = "too_fast"
+    status = 429
+    message = "Too many messages in a short time; wait a moment."
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """What a token says. customer_id: only after a valid signature. proven_at: when that was, in seconds."""
+
+    source_id: int
+    visitor_id: str
+    customer_id: int | None = None
+    proven_at: int = 0
+
+    @property
+    def is_verified(self) -> bool:
+        return self.customer_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityClaim:
+    """What the shop's page says of its logged-in customer; timestamp in Unix seconds."""
+
+    user_id: str
+    email: str
+    timestamp: int
+    signature: str
+
+
+def new_visitor_id() -> str:
+    return secrets.token_hex(16)
+
+
+def active_source(write_key: str) -> Source:
+    """Return the widget's source. Raises KeyUnknown."""
+    found = Source.objects.filter(write_key=write_key, is_active=True).first() if 0 < len(write_key) <= 64 else None
+    if found is None:
+        raise KeyUnknown
+    return found
+
+
+def issue(visitor: Visitor) -> str:
+    """Return the visitor's signed token."""
+    payload = {"s": visitor.source_id, "v": visitor.visitor_id}
+    if visitor.is_verified:
+        payload |= {"c": visitor.customer_id, "p": visitor.proven_at}
+    return signing.dumps(payload, salt=_SALT, compress=False)
+
+
+def read(token: str, *, now: datetime) -> Visitor:
+    """Return whom a token stands for. Raises TokenBad. Runs no query; the caller checks that the source is active."""
+    try:
+        payload = signing.loads(token, salt=_SALT, max_age=TOKEN_SECONDS)
+        visitor = Visitor(int(payload["s"]), str(payload["v"]), payload.get("c"), int(payload.get("p", 0)))
+    except (signing.BadSignature, KeyError, TypeError, ValueError, AttributeError):
+        raise TokenBad from None
+    if visitor.is_verified and visitor.proven_at < (now - IDENTITY_LASTS).timestamp():
+        raise TokenBad
+    return visitor
+
+
+def enter(
+    *, source: Source, now: datetime, visitor_id: str = "", identity: IdentityClaim | None = None, renewed: Visitor | None = None
+) -> Visitor:
+    """Return the visitor a token may be issued for.
+
+    visitor_id: what the browser kept; anything but 32 hex digits is replaced by a fresh id.
+    renewed: who an earlier, still valid token of the same source and visitor stood for; keeps a proven identity.
+    Raises IdentityBad.
+    """
+    if not _VISITOR_ID.fullmatch(visitor_id):
+        visitor_id = new_visitor_id()
+    if identity is not None:
+        customer = proven_customer(source=source, claim=identity, now=now)
+        return Visitor(source.pk, visitor_id, customer.pk, int(now.timestamp()))
+    if renewed is not None and (renewed.source_id, renewed.visitor_id) == (source.pk, visitor_id):
+        return renewed
+    return Visitor(source.pk, visitor_id)
+
+
+def signature(secret: str, *, user_id: str, email: str, timestamp: int) -> str:
+    """Return the hex HMAC-SHA256 a shop's server computes over 'user_id\\nemail\\ntimestamp'."""
+    return hmac.new(secret.encode(), f"{user_id}\n{email}\n{timestamp}".encode(), hashlib.sha256).hexdigest()
+
+
+def proven_customer(*, source: Source, claim: IdentityClaim, now: datetime) -> Customer:
+    """Return the customer the shop vouches for, creating one at first contact. Raises IdentityBad."""
+    signed_at = claim.timestamp
+    if not (now - SIGNATURE_LASTS).timestamp() <= signed_at <= (now + CLOCK_ERROR).timestamp():
+        raise IdentityBad
+    if not source.identity_secret or not claim.user_id or "\n" in claim.user_id + claim.email:
+        raise IdentityBad
+    expected = signature(source.identity_secret, user_id=claim.user_id, email=claim.email, timestamp=signed_at)
+    if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "ignore")):
+        raise IdentityBad
+    return _customer_of(source, claim, now)
+
+
+def _customer_of(source: Source, claim: IdentityClaim, now: datetime) -> Customer:
+    user = {"kind": IdentityKind.USER, "namespace": str(source.pk), "value": claim.user_id[:255]}
+    found = _known(Q(**user))
+    if found is None and claim.email:
+        found = _known(Q(kind=IdentityKind.EMAIL, namespace="", value=claim.email.lower()[:255]))
+    try:
+        with transaction.atomic():
+            if found is None:
+                found = Customer.objects.create(
+                    email=claim.email[:254], source=source, locale=source.locale, currency=source.currency, first_seen_at=now, last_seen_at=now
+                )
+                if claim.email:
+                    Identity.objects.create(
+                        customer=found, kind=IdentityKind.EMAIL, namespace="", value=claim.email.lower()[:255], first_seen_at=now
+                    )
+            Identity.objects.get_or_create(**user, defaults={"customer": found, "first_seen_at": now})
+    except IntegrityError:
+        # Another request of the same customer was quicker.
+        found = _known(Q(**user))
+        if found is None:
+            raise
+    return found
+
+
+def _known(identity: Q) -> Customer | None:
+    row = Identity.objects.filter(identity).select_related("customer__merged_into").first()
+    return (row.customer.merged_into or row.customer) if row else None
+
+
+def origin_of(value: str) -> str | None:
+    """Return 'scheme://host[:port]' in lower case without a default port, or None for what is not a web origin."""
+    try:
+        parts = urlsplit(value.strip().lower())
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.path not in {"", "/"}:
+        return None
+    if parts.query or parts.fragment or any(character.isspace() for character in value.strip()):
+        return None
+    default = {"http": 80, "https": 443}[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != default else "")
+
+
+def check_origin(*, source: Source, origin: str, own_host: str) -> None:
+    """Accept pages of this installation (the widget's frame) and of the shop's listed sites. Raises OriginForeign.
+
+    own_host: the request's Host header. An empty list admits this installation alone; a missing origin is refused.
+    """
+    found = origin_of(origin)
+    if found is None:
+        raise OriginForeign
+    if found in {origin_of(f"http://{own_host}"), origin_of(f"https://{own_host}")}:
+        return
+    if found not in {origin_of(listed) for listed in source.allowed_origins}:
+        raise OriginForeign
+
+
+def write(
+    visitor: Visitor, *, conversation_id: int | None, text: str, client_id: str, language: str, now: datetime, choice: str = ""
+) -> tuple[conversations.Posted, Conversation | None]:
+    """Post what the visitor wrote; return the message and its conversation where that is not `conversation_id`.
+
+    conversation_id: the one the visitor is known to be in, or None to look. choice: the intent picked from a question
+    the assistant asked. A text that cannot be stored is refused before a conversation is opened for it.
+    Raises TooFast and what conversations.post raises.
+    """
+    text = conversations.checked(text)
+    if not limits.within(f"send:{visitor.source_id}:{visitor.visitor_id}", most=limits.MESSAGES_PER_MINUTE):
+        raise TooFast
+
+    def post(into: int) -> conversations.Posted:
+        data = {"choice": choice} if choice else None
+        return conversations.post(conversation_id=into, author=Author.VISITOR, text=text, client_id=client_id, data=data, now=now)
+
+    if conversation_id is not None:
+        try:
+            return post(conversation_id), None
+        except conversations.ConversationOver:
+            pass
+    conversation = conversations.for_visitor(
+        source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=language, now=now
+    )
+    return post(conversation.pk), conversation
