@@ -34,6 +34,11 @@ class Chart:
         return self.kind == "heat"
 
     @property
+    def says_more(self) -> bool:
+        """Whether the summary tells a reader something that the picture does not already say in words."""
+        return self.kind in {"calibration", "columns", "histogram", "line"}
+
+    @property
     def is_empty(self) -> bool:
         return not self.svg
 

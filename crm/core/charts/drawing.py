@@ -48,19 +48,22 @@ def tooltip(words: str) -> SafeString:
     return tag("title", escape(words))
 
 
-def text(words: str, *, x: object, y: float, role: str | None = None, anchor: str | None = None) -> SafeString:
-    """Return one line of text; `anchor` is middle or end."""
-    return tag("text", escape(words), x=x, y=y, class_="plot-text", data_role=role, data_anchor=anchor)
+def text(words: str, *, x: object, y: float, role: str | None = None, anchor: str | None = None, spare: bool = False) -> SafeString:
+    """Return one line of text; `anchor` is middle or end, `spare` text is left out where the card is narrow."""
+    return tag("text", escape(words), x=x, y=y, class_="plot-text", data_role=role, data_anchor=anchor, data_spare="" if spare else None)
 
 
-def plot(kind: str, summary: str, height: float, content: str) -> SafeString:
-    """Return the outer svg, read by a screen reader as its summary."""
-    return tag("svg", content, class_="chart__plot", data_kind=kind, role="img", aria_label=summary, width="100%", height=height)
+def plot(kind: str, summary: str, height: float, content: str, *, gutter: str | None = None) -> SafeString:
+    """Return the outer svg, read by a screen reader as its summary.
+
+    gutter is s, m or l where `axis_number`s hang at its left (data.css holds the widths).
+    """
+    return tag("svg", content, class_="chart__plot", data_kind=kind, data_gutter=gutter, role="img", aria_label=summary, width="100%", height=height)
 
 
-def frame(content: str, *, gutter: str) -> SafeString:
-    """Return the part of the plot right of the axis numbers; gutter is s, m or l (data.css holds the widths)."""
-    return tag("svg", content, class_="plot-frame", data_gutter=gutter, width="100%", height="100%", overflow="visible")
+def axis_number(words: str, y: float) -> SafeString:
+    """Return the number of a gridline, in the gutter left of the plot."""
+    return text(words, x=-8, y=y + 4, anchor="end")
 
 
 def stretched(content: str, *, top: float, height: float) -> SafeString:
@@ -113,7 +116,6 @@ def gutter_for(labels: Sequence[str]) -> str:
 
 
 def spread(count: int, wanted: int = 5) -> list[int]:
-    """Return at most `wanted` evenly spread indices of 0…count-1, ends included."""
-    if count <= wanted:
-        return list(range(count))
-    return sorted({round(index * (count - 1) / (wanted - 1)) for index in range(wanted)})
+    """Return at most `wanted` indices of 0…count-1 in even steps, counted back from the last, which people ask for most."""
+    step = max(math.ceil(count / wanted), 1)
+    return list(range(count - 1, -1, -step))[::-1]

@@ -51,7 +51,7 @@ def calibration(bins: Sequence[CalibrationBin], *, title: str, summary: str | No
     quarters = (0.0, 0.25, 0.5, 0.75, 1.0)
     lines = join(tag("line", x1=0, x2="100%", y1=round(_y(rate)), y2=round(_y(rate)), class_="plot-grid") for rate in quarters)
     diagonal = tag("line", x1=0, y1=_y(0), x2="100%", y2=_y(1), class_="plot-dashed")
-    numbers = join(text(formats.percent(rate), x=0, y=_y(rate) + 4) for rate in quarters)
+    numbers = join(drawing.axis_number(formats.percent(rate), _y(rate)) for rate in quarters)
     below = join(text(formats.percent(rate), x=across(rate), y=HEIGHT - 6, anchor=None if rate == 0 else "end" if rate == 1 else "middle") for rate in quarters)
     weight = sum(one.count for one in drawn_bins)
     error = sum(one.count * abs(one.predicted - one.observed) for one in drawn_bins) / weight
@@ -60,7 +60,7 @@ def calibration(bins: Sequence[CalibrationBin], *, title: str, summary: str | No
         "error": formats.percent(error, 1),
         "count": formats.number(weight),
     }
-    svg = drawing.plot("calibration", summary, HEIGHT, numbers + drawing.frame(lines + diagonal + join(marks) + below, gutter="m"))
+    svg = drawing.plot("calibration", summary, HEIGHT, numbers + lines + diagonal + join(marks) + below, gutter="m")
     rows = tuple(
         (formats.percent(one.predicted, 1), formats.percent(one.observed, 1), formats.percent(one.low, 1), formats.percent(one.high, 1), formats.number(one.count)) for one in bins
     )

@@ -43,11 +43,11 @@ class _Scale:
         return (value - self.low) / self.span
 
 
-def _row(index: int, height: float, label: str, value: str, drawn: str, told: str) -> str:
+def _row(top: float, height: float, label: str, value: str, drawn: str, told: str) -> str:
     return tag(
         "svg",
         tag("g", tooltip(told) + tag("rect", width="100%", height=height, class_="plot-hit") + clipped_label(label, y=0) + text(value, x="100%", y=14, role="value", anchor="end") + drawn, class_="plot-group"),
-        y=index * height,
+        y=top,
         width="100%",
         height=height,
         overflow="visible",
@@ -81,7 +81,7 @@ def bars(
     for index, (label, value) in enumerate(points):
         number, label = plottable(value), str(label)
         bar = TRACK + (_bar(scale(0), scale(number)) if number is not None else "")
-        drawn.append(_row(index, ROW, label, show(value), bar, f"{label}: {show(value)}"))
+        drawn.append(_row(index * ROW, ROW, label, show(value), bar, f"{label}: {show(value)}"))
     best, total = max((number, str(label)) for label, value in points if (number := plottable(value)) is not None), len(points)
     summary = summary or gettext("%(title)s: %(best)s is highest of %(total)s with %(value)s.") % {"title": title, "best": best[1], "total": total, "value": show(best[0])}
     svg = drawing.plot("bars", summary, ROW * total, join(drawn))
@@ -93,14 +93,15 @@ def funnel(stages: Sequence[tuple[str, int]], *, title: str, label_title: str | 
     head = (str(label_title or gettext("Stage")), gettext("Count"), gettext("Of the first"), gettext("Of the one before"))
     if not stages or not stages[0][1]:
         return empty("funnel", title, head)
-    first, height = stages[0][1], 60
+    first, height, short_by = stages[0][1], 60, 60 - ROW
     drawn, rows, before = [], [], first
     for index, (label, count) in enumerate(stages):
         label, share, step = str(label), count / first, count / before if before else None
         value = f"{formats.number(count)} · {formats.percent(share, 1 if share < 0.1 else 0)}"
         words = "" if index == 0 else gettext("%(share)s of the stage before went on") % {"share": formats.percent(step, 1)}
         bar = TRACK + _bar(0, min(share, 1.0)) + (text(words, x=0, y=48) if words else "")
-        drawn.append(_row(index, height, label, value, bar, f"{label}: {value}"))
+        # The first stage has no line about a stage before, so it is shorter.
+        drawn.append(_row(index and index * height - short_by, height, label, value, bar, f"{label}: {value}"))
         rows.append((label, formats.number(count), formats.percent(share, 1), formats.MISSING if index == 0 else formats.percent(step, 1)))
         before = count
     last = stages[-1]
@@ -111,7 +112,7 @@ def funnel(stages: Sequence[tuple[str, int]], *, title: str, label_title: str | 
         "label": last[0],
         "share": formats.percent(last[1] / first, 1),
     }
-    return Chart("funnel", str(title), drawing.plot("funnel", summary, height * len(stages), join(drawn)), summary, head, tuple(rows))
+    return Chart("funnel", str(title), drawing.plot("funnel", summary, height * len(stages) - short_by, join(drawn)), summary, head, tuple(rows))
 
 
 def lift_interval(rows: Sequence[Interval], *, title: str, show: Show = as_percent, summary: str | None = None) -> Chart:
@@ -133,7 +134,7 @@ def lift_interval(rows: Sequence[Interval], *, title: str, show: Show = as_perce
             mark += tag("circle", cx=across(scale(estimate)), cy=31, r=5, class_="plot-dot")
         reach_words = gettext("95%% between %(low)s and %(high)s") % {"low": signed(show, row.low), "high": signed(show, row.high)}
         marked = tag("g", mark, class_="plot-unclear" if not row.is_clear else "plot-up" if (estimate or 0) > 0 else "plot-down")
-        drawn.append(_row(index, height, label, value, marked + text(f"{verdict}; {reach_words}", x=0, y=54), f"{label}: {value}, {reach_words}"))
+        drawn.append(_row(index * height, height, label, value, marked + text(f"{verdict}; {reach_words}", x=0, y=54), f"{label}: {value}, {reach_words}"))
         table.append((label, value, signed(show, row.low), signed(show, row.high), verdict))
         sentences.append(f"{label}: {value}, {reach_words}; {verdict}.")
     summary = summary or " ".join(sentences)
@@ -175,8 +176,8 @@ def waterfall(
     drawn = [_row(0, ROW, base_words, show(base), TRACK + _step(scale(0), scale(float(base)), None, None), f"{base_words}: {show(base)}")]
     for index, (label, effect, start, end) in enumerate(steps, start=1):
         value = ("▲ " if end > start else "▼ " if end < start else "") + signed(show, effect)
-        drawn.append(_row(index, ROW, label, value, TRACK + _step(scale(start), scale(end), end >= start, better), f"{label}: {value}"))
-    drawn.append(_row(len(steps) + 1, ROW, total_words, show(total), TRACK + _step(scale(0), scale(float(total)), None, None), f"{total_words}: {show(total)}"))
+        drawn.append(_row(index * ROW, ROW, label, value, TRACK + _step(scale(start), scale(end), end >= start, better), f"{label}: {value}"))
+    drawn.append(_row((len(steps) + 1) * ROW, ROW, total_words, show(total), TRACK + _step(scale(0), scale(float(total)), None, None), f"{total_words}: {show(total)}"))
     strongest = max(steps, key=lambda step: abs(step[3] - step[2]), default=None)
     summary = summary or (
         gettext("%(title)s: %(total)s, starting from %(base)s; the strongest reason is “%(reason)s” (%(effect)s).")

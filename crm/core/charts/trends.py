@@ -34,7 +34,7 @@ class _Axis:
         return TOP + self.share(value) * self.height
 
     def numbers(self) -> str:
-        return join(text(label, x=0, y=self.y(tick) + 4) for tick, label in zip(self.ticks, self.labels, strict=True))
+        return join(drawing.axis_number(label, self.y(tick)) for tick, label in zip(self.ticks, self.labels, strict=True))
 
     def lines(self) -> str:
         return join(
@@ -44,13 +44,13 @@ class _Axis:
 
 def _labels_below(labels: Sequence[str], centres: Sequence[float]) -> str:
     """Return a few of the labels under the plot; the outermost lean inwards so that none leaves the card."""
-    chosen = drawing.spread(len(labels))
+    chosen = drawing.spread(len(labels), 5 if max(map(drawing.columns_of, labels)) <= 9 else 4)
     drawn = []
-    for index in chosen:
+    for place, index in enumerate(reversed(chosen)):
         centre = centres[index]
         at_start, at_end = index == 0 and centre < 0.08, index == len(labels) - 1 and centre > 0.92
         x = 0.0 if at_start else 1.0 if at_end else centre
-        drawn.append(text(drawing.cut(labels[index], 14), x=across(x), y=PLOT_HEIGHT - 6, anchor=None if at_start else "end" if at_end else "middle"))
+        drawn.append(text(drawing.cut(labels[index], 14), x=across(x), y=PLOT_HEIGHT - 6, anchor=None if at_start else "end" if at_end else "middle", spare=place % 2 == 1))
     return join(drawn)
 
 
@@ -130,7 +130,7 @@ def columns(
         drawn.append(tag("g", tooltip(f"{label}: {show(value)}") + bar + hit, class_="plot-group"))
     summary = summary or _extremes(str(title), labels, values, show)
     inside = axis.lines() + join(drawn) + _labels_below(labels, [(index + 0.5) * slot for index in range(len(points))])
-    svg = drawing.plot("columns", summary, PLOT_HEIGHT, axis.numbers() + drawing.frame(inside, gutter=axis.gutter))
+    svg = drawing.plot("columns", summary, PLOT_HEIGHT, axis.numbers() + inside, gutter=axis.gutter)
     return Chart("columns", str(title), svg, summary, head, tuple((label, show(value)) for label, value in zip(labels, values, strict=True)))
 
 
@@ -173,7 +173,7 @@ def line(
     ]
     summary = summary or " ".join(_extremes(name, labels, values, show) for name, values in zip(names, series.values(), strict=True) if known(values))
     inside = axis.lines() + drawing.stretched(join(strokes), top=TOP, height=axis.height) + join(dots) + join(hits) + _labels_below(labels, centres)
-    svg = drawing.plot("line", summary, PLOT_HEIGHT, axis.numbers() + drawing.frame(inside, gutter=axis.gutter))
+    svg = drawing.plot("line", summary, PLOT_HEIGHT, axis.numbers() + inside, gutter=axis.gutter)
     rows = tuple((label, *(show(values[index]) for values in series.values())) for index, label in enumerate(labels))
     return Chart("line", str(title), join([svg, _legend(names) if len(names) > 1 else ""]), summary, head, rows)
 
@@ -232,5 +232,5 @@ def histogram(
         filter(None, [gettext("%(title)s: most fall in %(range)s (%(count)s of %(total)s).") % {"title": title, "range": names[busiest], "count": formats.number(counts[busiest]), "total": formats.number(sum(counts))}, words])
     )
     below = _labels_below([short(show, edge) for edge in edges], [(edge - edges[0]) / span for edge in edges])
-    svg = drawing.plot("histogram", summary, PLOT_HEIGHT, axis.numbers() + drawing.frame(axis.lines() + join(drawn) + below, gutter=axis.gutter))
+    svg = drawing.plot("histogram", summary, PLOT_HEIGHT, axis.numbers() + axis.lines() + join(drawn) + below, gutter=axis.gutter)
     return Chart("histogram", str(title), svg, summary, head, tuple((name, formats.number(count)) for name, count in zip(names, counts, strict=True)))

@@ -2,11 +2,14 @@
 
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
 from xml.etree.ElementTree import tostring
 
 import heroicons
 from django import template
 from django.contrib.messages.storage.base import Message
+from django.contrib.staticfiles import finders
 from django.forms.boundfield import BoundField
 from django.template import Context
 from django.utils.html import escape
@@ -44,6 +47,14 @@ def icon(name: str, *, size: int = 20, label: str = "") -> SafeString:
     Raises heroicons.IconDoesNotExist for an unknown name, so that a typing error shows in the first test.
     """
     return _icon(str(name), int(size), str(label))
+
+
+@register.simple_tag
+@lru_cache(maxsize=1)
+def favicon() -> str:
+    """Return the icon of the browser tab as a data address, which saves every first page one request."""
+    found = finders.find("icons/favicon.svg")
+    return f"data:image/svg+xml,{quote(Path(found).read_text(encoding='utf-8'))}" if found else "data:,"
 
 
 @register.simple_tag(takes_context=True)
