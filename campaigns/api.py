@@ -43,7 +43,22 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
 
     class Meta:
         model = Campaign
-        fields = ["id", "name", "goal", "segment", "channel", "state", "holdout_percent", "attribution_days", "with_recommendations", "texts", "version", "created_at", "started_at", "finished_at"]
+        fields = [
+            "id",
+            "name",
+            "goal",
+            "segment",
+            "channel",
+            "state",
+            "holdout_percent",
+            "attribution_days",
+            "with_recommendations",
+            "texts",
+            "version",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
         read_only_fields = ["channel", "state", "version", "created_at", "started_at", "finished_at"]
 
     def validate_texts(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,7 +145,9 @@ class CampaignViewSet(mixins.ListModelMixin, PartnerViewSet):
 
 def _write_texts(campaign: Campaign, texts: list[dict[str, Any]]) -> None:
     for text in texts:
-        CampaignText.objects.update_or_create(campaign=campaign, language=text["language"], defaults={"subject": text["subject"], "body": text["body"], "origin": "api", "is_approved": False})
+        CampaignText.objects.update_or_create(
+            campaign=campaign, language=text["language"], defaults={"subject": text["subject"], "body": text["body"], "origin": "api", "is_approved": False}
+        )
 
 
 def _results(campaign: Campaign) -> dict[str, int]:

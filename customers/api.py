@@ -65,7 +65,22 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
 
     class Meta:
         model = Order
-        fields = ["id", "external_id", "customer", "source", "placed_at", "status", "currency", "total_amount", "discount_amount", "shipping_amount", "tax_amount", "coupon", "country", "lines"]
+        fields = [
+            "id",
+            "external_id",
+            "customer",
+            "source",
+            "placed_at",
+            "status",
+            "currency",
+            "total_amount",
+            "discount_amount",
+            "shipping_amount",
+            "tax_amount",
+            "coupon",
+            "country",
+            "lines",
+        ]
         read_only_fields = fields
 
 
@@ -182,7 +197,9 @@ class OrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, PartnerView
     lookup_value_converter = "int"
 
     def rows(self) -> "QuerySet[Order]":
-        rows = Order.objects.select_related("customer").prefetch_related(Prefetch("lines", OrderLine.objects.select_related("product").order_by("position", "pk")))
+        rows = Order.objects.select_related("customer").prefetch_related(
+            Prefetch("lines", OrderLine.objects.select_related("product").order_by("position", "pk"))
+        )
         if customer := self.request.query_params.get("customer"):
             rows = rows.filter(customer__public_id=_uuid(customer))
         return rows

@@ -58,7 +58,9 @@ def _claim_email(customer_id: int, email: str, at: datetime) -> None:
         return
     try:
         with transaction.atomic():
-            identity, _created = Identity.objects.get_or_create(kind=IdentityKind.EMAIL, namespace="", value=email, defaults={"customer_id": customer_id, "first_seen_at": at})
+            identity, _created = Identity.objects.get_or_create(
+                kind=IdentityKind.EMAIL, namespace="", value=email, defaults={"customer_id": customer_id, "first_seen_at": at}
+            )
     except IntegrityError:
         raise EmailTaken from None
     if identity.customer_id != customer_id:

@@ -110,5 +110,7 @@ class FeedbackViewSet(PartnerViewSet):
         product = Product.objects.filter(pk=values["product"]).first()
         if customer is None or product is None:
             raise NotFound
-        feedback.record(customer_id=customer.pk, product_id=product.pk, kind=values["kind"], origin=values["origin"], at=clock.now(), external_id=values["external_id"])
+        feedback.record(
+            customer_id=customer.pk, product_id=product.pk, kind=values["kind"], origin=values["origin"], at=clock.now(), external_id=values["external_id"]
+        )
         return Response(serializer.data, status=status.HTTP_201_CREATED)

@@ -14,7 +14,16 @@ from crm.demo.catalogue import DEPARTMENTS, DemoProduct
 from crm.demo.people import DAYS, LEAVE_AFTER_BAD, LEAVE_AFTER_ORDER, TASTES, Person
 
 # Department -> (day of the year of its high season, strength). Tea peaks before new year, outdoor in June, garden in April.
-SEASONS = {"tea": (350, 0.5), "teaware": (345, 0.4), "kitchen": (320, 0.2), "home": (300, 0.3), "clothing": (290, 0.4), "outdoor": (165, 0.8), "stationery": (245, 0.4), "garden": (110, 0.8)}
+SEASONS = {
+    "tea": (350, 0.5),
+    "teaware": (345, 0.4),
+    "kitchen": (320, 0.2),
+    "home": (300, 0.3),
+    "clothing": (290, 0.4),
+    "outdoor": (165, 0.8),
+    "stationery": (245, 0.4),
+    "garden": (110, 0.8),
+}
 # Sale weeks: days of the year 165-171 (618) and 312-318 (double eleven), when price-sensitive people buy.
 SALES = ((165, 171), (312, 318))
 # Shelf bought -> shelf that goes into the same basket, with its chance. What co-occurrence should find.
@@ -197,7 +206,15 @@ def _after_sales(history: History, random: np.random.Generator) -> None:
             rate = 0.75 if order.bad else line.product.return_rate * (1.4 - 0.8 * (line.product.quality > 0.25))
             if random.random() < rate and order.day + 9 < DAYS:
                 shelf = line.product.shelf_slug
-                reason = "damaged" if order.bad else ("size" if shelf.startswith("clothing/") and random.random() < 0.7 else str(random.choice(["not_as_expected", "quality", "changed_mind"])))
+                reason = (
+                    "damaged"
+                    if order.bad
+                    else (
+                        "size"
+                        if shelf.startswith("clothing/") and random.random() < 0.7
+                        else str(random.choice(["not_as_expected", "quality", "changed_mind"]))
+                    )
+                )
                 history.returns.append(DemoReturn(f"R{order.number[2:]}-{line.product.index}", order, order.day + 4 + float(random.random() * 5), line, reason))
         if random.random() < 0.22:
             line = order.lines[int(random.integers(len(order.lines)))]

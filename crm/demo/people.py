@@ -74,7 +74,9 @@ def build(*, first_day: date, count: int = 3000, seed: int = 11) -> list[Person]
                 user_id=f"u{index + 1:05d}",
                 name=name,
                 email=f"{handle}.{index + 1}@mail.example",
-                phone=f"+86 1{random.integers(30, 99)} {random.integers(1000, 9999)} {random.integers(1000, 9999)}" if chinese else f"+44 7{random.integers(100, 999)} {random.integers(100000, 999999)}",
+                phone=f"+86 1{random.integers(30, 99)} {random.integers(1000, 9999)} {random.integers(1000, 9999)}"
+                if chinese
+                else f"+44 7{random.integers(100, 999)} {random.integers(100000, 999999)}",
                 language="zh-hans" if chinese else "en",
                 country=country,
                 city=city,

@@ -60,7 +60,9 @@ def idempotent(method: Callable[..., Response]) -> Callable[..., Response]:
             with transaction.atomic():
                 response = method(self, request, *args, **kwargs)
                 body = JSONRenderer().render(response.data)
-                IdempotencyRecord.objects.filter(pk=record.pk).update(status=response.status_code, body=body, headers={name: response[name] for name in ("ETag", "Location") if name in response})
+                IdempotencyRecord.objects.filter(pk=record.pk).update(
+                    status=response.status_code, body=body, headers={name: response[name] for name in ("ETag", "Location") if name in response}
+                )
         except BaseException:
             IdempotencyRecord.objects.filter(pk=record.pk).delete()
             raise

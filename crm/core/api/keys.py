@@ -39,7 +39,9 @@ class ScopeUnknown(CrmError):
     message = "There is no such scope."
 
 
-def create(*, name: str, scopes: list[str], created_by: User | None = None, sources: list[Source] | None = None, expires_at: datetime | None = None) -> tuple[ApiKey, str]:
+def create(
+    *, name: str, scopes: list[str], created_by: User | None = None, sources: list[Source] | None = None, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
     """Return the new key's row and its text, which is shown this once and never stored."""
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown:

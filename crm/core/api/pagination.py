@@ -49,7 +49,13 @@ class CursorPage(BasePagination):
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         return [
-            {"name": "limit", "in": "query", "required": False, "description": "Rows per page.", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}},
+            {
+                "name": "limit",
+                "in": "query",
+                "required": False,
+                "description": "Rows per page.",
+                "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+            },
             {"name": "cursor", "in": "query", "required": False, "description": "next_cursor of the page before.", "schema": {"type": "string"}},
         ]
 

@@ -66,7 +66,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         headers["Retry-After"] = str(int(error.wait) + 1)  # type: ignore[attr-defined]
     if isinstance(error, exceptions.ValidationError):
         errors = list(_flatten(error.get_full_details(), ""))
-        return problem(status_code=error.status_code, code="invalid", detail=errors[0]["detail"] if errors else "The request is not valid.", errors=errors, headers=headers)
+        return problem(
+            status_code=error.status_code, code="invalid", detail=errors[0]["detail"] if errors else "The request is not valid.", errors=errors, headers=headers
+        )
     code = str(error.get_codes())
     return problem(status_code=error.status_code, code=code, detail=str(error.detail), headers=headers)
 

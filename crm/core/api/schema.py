@@ -22,8 +22,20 @@ _PROBLEM = {
         },
     },
 }
-_ALWAYS = {"400": "The request is not valid.", "401": "No valid API key.", "403": "The key lacks the scope.", "406": "Cannot answer in that format.", "429": "Too many requests; see Retry-After.", "503": "The database or Redis is away; try again."}
-_BODY = {"409": "Conflict, or a twin with the same Idempotency-Key is running.", "413": "Too large.", "415": "Send application/json.", "422": "Understood but cannot be carried out."}
+_ALWAYS = {
+    "400": "The request is not valid.",
+    "401": "No valid API key.",
+    "403": "The key lacks the scope.",
+    "406": "Cannot answer in that format.",
+    "429": "Too many requests; see Retry-After.",
+    "503": "The database or Redis is away; try again.",
+}
+_BODY = {
+    "409": "Conflict, or a twin with the same Idempotency-Key is running.",
+    "413": "Too large.",
+    "415": "Send application/json.",
+    "422": "Understood but cannot be carried out.",
+}
 
 
 class PartnerSchema(AutoSchema):
@@ -41,13 +53,17 @@ class PartnerSchema(AutoSchema):
         if method in {"PATCH", "PUT"}:
             answers |= {"412": "Changed in the meantime.", "428": "If-Match is required."}
         for status, words in answers.items():
-            operation["responses"].setdefault(status, {"description": words, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}})
+            operation["responses"].setdefault(
+                status, {"description": words, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+            )
         return operation
 
     def get_override_parameters(self) -> list[Any]:
         parameters: list[Any] = []
         if self.method == "POST":
-            parameters.append(OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="Up to 255 characters; the answer is kept a day and replayed."))
+            parameters.append(
+                OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="Up to 255 characters; the answer is kept a day and replayed.")
+            )
         if self.method in {"PATCH", "PUT"}:
             parameters.append(OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The ETag you read."))
         return parameters
@@ -62,6 +78,10 @@ def add_problem(result: dict[str, Any], generator: Any, request: Any, public: bo
     """Post-processing hook: add the Problem component and the bearer scheme."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
-    components.setdefault("securitySchemes", {})["apiKey"] = {"type": "http", "scheme": "bearer", "description": "An API key made with `manage.py create_api_key`."}
+    components.setdefault("securitySchemes", {})["apiKey"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key made with `manage.py create_api_key`.",
+    }
     result["security"] = [{"apiKey": []}]
     return result
