@@ -26,6 +26,9 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+# 503 instead of 500 while PostgreSQL or Redis is away, also when a middleware was the one to notice.
+handler500 = "crm.core.outage.server_error"
+
 if settings.DEBUG:
     from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 

@@ -58,7 +58,8 @@ elif _given_redis and not _given_redis.startswith("unix:"):
 WORKER_FOLDER = FOLDER / (WORKER or "main")
 shutil.rmtree(WORKER_FOLDER, ignore_errors=True)
 os.environ["PERENNIAL_DATA_DIR"] = str(WORKER_FOLDER)
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings.testing")
+# Not setdefault: importing the package `crm` above has already set the everyday settings.
+os.environ["DJANGO_SETTINGS_MODULE"] = "crm.settings.testing"
 # Test machines have few cores and several workers: one thread each is quicker than all fighting for all cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

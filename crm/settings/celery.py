@@ -8,7 +8,7 @@ for lost tasks on every scan instead of every tenth; results are never read, so 
 from crm.settings import env
 from crm.settings.base import REDIS_URL, TIME_ZONE
 
-CELERY_BROKER_URL = env.redis_url("CELERY_BROKER_URL", env.text("CELERY_BROKER_URL", REDIS_URL))
+CELERY_BROKER_URL = env.celery_broker("CELERY_BROKER_URL", env.text("CELERY_BROKER_URL", REDIS_URL))
 # Seconds after which an unacknowledged task is handed to another worker. Training may take minutes.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": env.integer("CELERY_VISIBILITY_TIMEOUT_SECONDS", 3600, minimum=60, maximum=86400),
@@ -29,7 +29,8 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_ENABLE_UTC = True
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# The database scheduler, plus a sign of life for /readyz and one active Beat at a time.
+CELERY_BEAT_SCHEDULER = "crm.core.beat:Scheduler"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Every queue the project uses; `up` and /readyz read this list.
 CRM_QUEUES = ("default", "live", "bulk", "learning")

@@ -115,6 +115,16 @@ def redis_url(name: str, value: str) -> str:
     return value
 
 
+def celery_broker(name: str, value: str) -> str:
+    """Return Celery's spelling of a Redis URL: it writes a socket as redis+socket://<path>?virtual_host=<number>."""
+    value = redis_url(name, value)
+    if not value.startswith("unix://"):
+        return value
+    path, _, query = value.removeprefix("unix://").partition("?")
+    number = dict(pair.partition("=")[::2] for pair in query.split("&")).get("db", "0")
+    return f"redis+socket://{path}?virtual_host={number}"
+
+
 def redacted(url: str) -> str:
     """Return the URL without its password, fit for an error line."""
     parts = urlsplit(url)
