@@ -79,9 +79,7 @@ def decisions_out_of_sample(model: IntentModel) -> NDArray[np.str_]:
     """Return what the policy would have done with each training text, judged without having been taught it."""
     seen = model.classifier_.out_of_sample_
     together = np.sort(seen.probabilities, axis=1)[:, -CHOICES:].sum(1)
-    return decide(
-        confidence=seen.confidence, together=together, in_scope=seen.in_scope, answer_from=model.answer_from_, clarify_from=model.clarify_from_
-    )
+    return decide(confidence=seen.confidence, together=together, in_scope=seen.in_scope, answer_from=model.answer_from_, clarify_from=model.clarify_from_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,7 @@ class IntentModel:
 
     format = 1
 
-    def __init__(
-        self, *, answers_right: float = ANSWERS_RIGHT, choices_right: float = CHOICES_RIGHT, seed: int = 0, use_encoder: bool | None = None
-    ) -> None:
+    def __init__(self, *, answers_right: float = ANSWERS_RIGHT, choices_right: float = CHOICES_RIGHT, seed: int = 0, use_encoder: bool | None = None) -> None:
         self.answers_right = answers_right
         self.choices_right = choices_right
         self.seed = seed

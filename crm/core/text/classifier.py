@@ -20,7 +20,7 @@ from crm.core.errors import CrmError
 from crm.core.text import encoder
 from crm.core.text.heads import ExemplarHead, LinearHead, TextFeatures
 from crm.core.text.ngrams import WORD, NgramFeatures, clean
-from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, Calibration, ScopeGate, signals
+from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, Calibration, ScopeGate, cross_fitted, signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,8 @@ class TextClassifier:
     use_encoder: None = if available.  expected_out_of_scope: see ScopeGate.  exemplar_limit: rows beyond which the
     linear head is used.
 
-    After `fit`: `classes_`, `uses_encoder_`, `out_of_sample_`, and `gate_` (None where every text is in scope).
+    After `fit`: `classes_`, `uses_encoder_`, `gate_` (None where every text is in scope), and, not saved with the model,
+    `out_of_sample_` over the rows `kept_rows_` (row numbers of the texts given, repeats left out).
     """
 
     format = 1
@@ -151,7 +152,8 @@ class TextClassifier:
         A text given twice with one label counts once.  Without out-of-scope texts the gate is fitted on classes left
         out in turn, which is stricter than life.  Takes about 20 s for 3,000 texts on one core, most of it encoding.
         """
-        texts, labels = _without_repeats(texts, labels)
+        self.kept_rows_ = _without_repeats(texts, labels)
+        texts, labels = [texts[row] for row in self.kept_rows_], [labels[row] for row in self.kept_rows_]
         classes, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
         if len(classes) < 2:
             raise TooFewExamples(f"There are texts of {len(classes)} classes; at least two are needed.", classes=len(classes))
@@ -168,7 +170,7 @@ class TextClassifier:
         scores = self.head_.fit(features, all_codes, columns)
         inside, outside = scores[: len(codes)], scores[len(codes) :]
         self.calibration_ = Calibration().fit(inside[:, : len(self.classes_)], codes)
-        probabilities = self.calibration_.probabilities(inside[:, : len(self.classes_)])
+        probabilities = cross_fitted(inside[:, : len(self.classes_)], codes, seed=self.seed)
         predicted = probabilities.argmax(1)
         self._fit_gate(inside, outside, right=predicted == codes, codes=codes)
         inside_score, outside_score = self._scope_of_training(inside, outside)
@@ -252,7 +254,7 @@ class TextClassifier:
         without = [text[:start] + " " + text[end:] for _, start, end in spans]
         alone = [word for word, _, _ in spans]
         scores, _, _ = self.head_.scores(self._features([text, "", *without, *alone]))
-        inside = self.calibration_.temperature_ * scores[:, : len(self.classes_)].astype(float) + self.calibration_.bias_
+        inside = self.calibration_.logits(scores[:, : len(self.classes_)])
         value = inside[:, column] - (inside.sum(1) - inside[:, column]) / max(len(self.classes_) - 1, 1)
         full, base, count = float(value[0]), float(value[1]), len(spans)
         weights = ((full - value[2 : 2 + count]) + (value[2 + count :] - base)) / 2
@@ -286,7 +288,8 @@ class TextClassifier:
         """Return (tensors, config): all that `from_tensors` needs, fit for a safetensors and a JSON file."""
         tensors = {f"ngrams.{name}": value for name, value in self.ngrams_.to_tensors().items()}
         tensors |= {f"head.{name}": value for name, value in self.head_.to_tensors().items()}
-        tensors["calibration.bias"] = self.calibration_.bias_
+        calibration = self.calibration_
+        tensors |= {"calibration.bias": calibration.bias_, "calibration.stated": calibration.stated_, "calibration.observed": calibration.observed_}
         config: dict[str, Any] = {
             "format": self.format,
             "seed": self.seed,
@@ -328,8 +331,9 @@ class TextClassifier:
         model.ngrams_ = NgramFeatures.from_tensors(under("ngrams."), config["ngrams"])
         heads: dict[str, type[ExemplarHead] | type[LinearHead]] = {kind.kind: kind for kind in (ExemplarHead, LinearHead)}
         model.head_ = heads[config["head"]["kind"]].from_tensors(under("head."), config["head"])
-        model.calibration_ = Calibration()
-        model.calibration_.temperature_, model.calibration_.bias_ = config["temperature"], tensors["calibration.bias"]
+        calibration = model.calibration_ = Calibration()
+        calibration.temperature_ = config["temperature"]
+        calibration.bias_, calibration.stated_, calibration.observed_ = (tensors[f"calibration.{name}"] for name in ("bias", "stated", "observed"))
         model.gate_ = None
         if config["gate"] is not None:
             gate = model.gate_ = ScopeGate(expected=model.expected_out_of_scope, seed=model.seed)
@@ -339,12 +343,12 @@ class TextClassifier:
         return model
 
 
-def _without_repeats(texts: Sequence[str], labels: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the pairs without repeats, in order.
+def _without_repeats(texts: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """Return the row numbers of the pairs without repeats, in order.
 
     A repeated text would vouch for itself in every out-of-sample figure.
     """
-    seen: dict[tuple[str, str], tuple[str, str]] = {}
-    for text, label in zip(texts, labels, strict=True):
-        seen.setdefault((clean(text).strip(), label), (text, label))
-    return [text for text, _ in seen.values()], [label for _, label in seen.values()]
+    first: dict[tuple[str, str], int] = {}
+    for row, (text, label) in enumerate(zip(texts, labels, strict=True)):
+        first.setdefault((clean(text).strip(), label), row)
+    return list(first.values())

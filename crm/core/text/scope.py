@@ -24,16 +24,20 @@ EXPECTED_OUT_OF_SCOPE = 0.2
 
 
 class Calibration:
-    """Temperature scaling with one bias per class (Guo et al. 2017): probabilities = softmax(temperature x score + bias).
+    """Temperature scaling with one bias per class (Guo et al. 2017), then a monotone correction of the winner's share.
 
-    After `fit`: `temperature_` (a factor; larger is surer), `bias_` (k,), mean 0.
+    The correction (isotonic over bins; Zadrozny & Elkan 2002) is needed because the best single temperature is too sure
+    in the middle: it is set by the many easy texts.  restraint: squared-bias penalty in rows, against biases of rare
+    classes.
+
+    After `fit`: `temperature_` (a factor; larger is surer), `bias_` (k,), mean 0, and `stated_`, `observed_` (knots).
     """
 
     def __init__(self, *, restraint: float = 1.0) -> None:
         self.restraint = restraint
 
     def fit(self, scores: Floats, codes: NDArray[np.int64]) -> Self:
-        """scores: (n, k) out-of-sample.  restraint: squared-bias penalty in rows, against biases of rare classes."""
+        """scores: (n, k) out-of-sample.  codes: (n,) true class numbers."""
         given = np.asarray(scores, dtype=float)
         rows, classes = given.shape
         chosen = np.arange(rows), codes
@@ -51,12 +55,55 @@ class Calibration:
         result = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(-3.0, 5.0)] + [(-5.0, 5.0)] * classes)
         self.temperature_ = float(np.exp(result.x[0]))
         self.bias_ = result.x[1:] - result.x[1:].mean()
+        probabilities = softmax(self.temperature_ * given + self.bias_, axis=1)
+        self.stated_, self.observed_ = _monotone(probabilities.max(1), probabilities.argmax(1) == codes)
         return self
 
-    def probabilities(self, scores: Floats) -> NDArray[np.float64]:
-        """Return calibrated probabilities, rows summing to 1, (n, k)."""
-        result: NDArray[np.float64] = softmax(self.temperature_ * np.asarray(scores, dtype=float) + self.bias_, axis=1)
+    def logits(self, scores: Floats) -> NDArray[np.float64]:
+        """Return the scores on the scale whose softmax the probabilities start from, (n, k)."""
+        result: NDArray[np.float64] = self.temperature_ * np.asarray(scores, dtype=float) + self.bias_
         return result
+
+    def probabilities(self, scores: Floats) -> NDArray[np.float64]:
+        """Return calibrated probabilities, rows summing to 1, (n, k); the best class stays the best."""
+        raw: NDArray[np.float64] = softmax(self.logits(scores), axis=1)
+        rows, best = np.arange(len(raw)), raw.argmax(1)
+        top = raw[rows, best]
+        rest = np.maximum(1 - top, 1e-12)
+        second = np.partition(raw, -2, axis=1)[:, -2] if raw.shape[1] > 1 else np.zeros(len(raw))
+        # The others share what the winner gives up; it must not give up so much that the second overtakes it.
+        corrected = np.maximum(np.interp(top, self.stated_, self.observed_), second / (rest + second))
+        result = raw * ((1 - corrected) / rest)[:, None]
+        result[rows, best] = corrected
+        return result
+
+
+def cross_fitted(scores: Floats, codes: NDArray[np.int64], *, seed: int = 0) -> NDArray[np.float64]:
+    """Return calibrated probabilities of rows that had no part in their calibration, (n, k): what reports rest on."""
+    fold = stratified_folds(codes, folds=5, seed=seed)
+    result = np.empty(np.shape(scores))
+    for number in range(5):
+        kept, held_out = fold != number, fold == number
+        if held_out.any():
+            result[held_out] = Calibration().fit(scores[kept], codes[kept]).probabilities(scores[held_out])
+    return result
+
+
+def _monotone(stated: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return knots of a rising curve from stated confidence to the observed share of right answers, 0 and 1 included."""
+    from sklearn.isotonic import IsotonicRegression
+
+    order = np.argsort(stated, kind="stable")
+    # At least 40 rows a bin: fewer, and the curve follows chance.
+    parts = np.array_split(order, max(1, min(20, len(order) // 40)))
+    x = np.array([stated[part].mean() for part in parts])
+    # Half a wrong and half a right answer per bin: no bin is ever certain.
+    y = np.array([(right[part].sum() + 0.5) / (len(part) + 1) for part in parts])
+    if len(parts) < 3:
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    y = IsotonicRegression().fit_transform(x, y, sample_weight=[len(part) for part in parts])
+    inside = (x > 1e-9) & (x < 1 - 1e-9)
+    return np.concatenate([[0.0], x[inside], [1.0]]), np.concatenate([[0.0], y[inside], [max(float(y[-1]), 0.999)]])
 
 
 class ScopeGate:
