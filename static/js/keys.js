@@ -23,13 +23,20 @@ document.addEventListener('click', (event) => {
   if (closer) closer.closest('dialog')?.close();
 });
 
-// A press on the backdrop reaches the dialog itself. Compare places: padding belongs to the dialog too.
-document.addEventListener('pointerdown', (event) => {
-  const dialog = event.target;
-  if (!(dialog instanceof HTMLDialogElement) || !dialog.open) return;
+// A press on the backdrop reaches the dialog itself. Compare places, since padding belongs to the dialog too, and close
+// only when the press also began outside: dragging a selection out of a field must not throw the form away.
+let pressedOutside = false;
+
+const isOutside = (dialog, event) => {
   const box = dialog.getBoundingClientRect();
-  const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
-  if (!inside) dialog.close();
+  return event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom;
+};
+
+document.addEventListener('pointerdown', (event) => {
+  pressedOutside = event.target instanceof HTMLDialogElement && isOutside(event.target, event);
+});
+document.addEventListener('click', (event) => {
+  if (pressedOutside && event.target instanceof HTMLDialogElement && event.detail && isOutside(event.target, event)) event.target.close();
 });
 
 /* ---- Menus ------------------------------------------------------------------------------------------------------ */

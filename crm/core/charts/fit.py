@@ -62,7 +62,14 @@ def calibration(bins: Sequence[CalibrationBin], *, title: str, summary: str | No
     }
     svg = drawing.plot("calibration", summary, HEIGHT, numbers + lines + diagonal + join(marks) + below, gutter="m")
     rows = tuple(
-        (formats.percent(one.predicted, 1), formats.percent(one.observed, 1), formats.percent(one.low, 1), formats.percent(one.high, 1), formats.number(one.count)) for one in bins
+        (
+            formats.percent(one.predicted, 1),
+            formats.percent(one.observed, 1),
+            formats.percent(one.low, 1),
+            formats.percent(one.high, 1),
+            formats.number(one.count),
+        )
+        for one in bins
     )
     return Chart("calibration", str(title), svg, summary, head, rows)
 

@@ -47,7 +47,13 @@ def heat(
             step = None if number is None else 1 + min(int((number - low) / span * STEPS), STEPS - 1)
             cells.append(tag("td", tag("a", escape(words), href=link) if link else escape(words), data_heat=step))
         body.append(tag("tr", tag("th", escape(name), scope="row") + join(cells)))
-        table.append((str(name), *([formats.number(sizes[order])] if sizes is not None else []), *(show(value) if plottable(value) is not None else formats.MISSING for value in row)))
+        table.append(
+            (
+                str(name),
+                *([formats.number(sizes[order])] if sizes is not None else []),
+                *(show(value) if plottable(value) is not None else formats.MISSING for value in row),
+            )
+        )
     if mean:
         means = _means(grid, sizes)
         size_cell = [formats.number(sum(sizes))] if sizes is not None else []

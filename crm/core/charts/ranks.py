@@ -46,7 +46,15 @@ class _Scale:
 def _row(top: float, height: float, label: str, value: str, drawn: str, told: str) -> str:
     return tag(
         "svg",
-        tag("g", tooltip(told) + tag("rect", width="100%", height=height, class_="plot-hit") + clipped_label(label, y=0) + text(value, x="100%", y=14, role="value", anchor="end") + drawn, class_="plot-group"),
+        tag(
+            "g",
+            tooltip(told)
+            + tag("rect", width="100%", height=height, class_="plot-hit")
+            + clipped_label(label, y=0)
+            + text(value, x="100%", y=14, role="value", anchor="end")
+            + drawn,
+            class_="plot-group",
+        ),
         y=top,
         width="100%",
         height=height,
@@ -83,7 +91,12 @@ def bars(
         bar = TRACK + (_bar(scale(0), scale(number)) if number is not None else "")
         drawn.append(_row(index * ROW, ROW, label, show(value), bar, f"{label}: {show(value)}"))
     best, total = max((number, str(label)) for label, value in points if (number := plottable(value)) is not None), len(points)
-    summary = summary or gettext("%(title)s: %(best)s is highest of %(total)s with %(value)s.") % {"title": title, "best": best[1], "total": total, "value": show(best[0])}
+    summary = summary or gettext("%(title)s: %(best)s is highest of %(total)s with %(value)s.") % {
+        "title": title,
+        "best": best[1],
+        "total": total,
+        "value": show(best[0]),
+    }
     svg = drawing.plot("bars", summary, ROW * total, join(drawn))
     return Chart("bars", str(title), svg, summary, head, tuple((str(label), show(value)) for label, value in points))
 
@@ -177,7 +190,9 @@ def waterfall(
     for index, (label, effect, start, end) in enumerate(steps, start=1):
         value = ("▲ " if end > start else "▼ " if end < start else "") + signed(show, effect)
         drawn.append(_row(index * ROW, ROW, label, value, TRACK + _step(scale(start), scale(end), end >= start, better), f"{label}: {value}"))
-    drawn.append(_row((len(steps) + 1) * ROW, ROW, total_words, show(total), TRACK + _step(scale(0), scale(float(total)), None, None), f"{total_words}: {show(total)}"))
+    drawn.append(
+        _row((len(steps) + 1) * ROW, ROW, total_words, show(total), TRACK + _step(scale(0), scale(float(total)), None, None), f"{total_words}: {show(total)}")
+    )
     strongest = max(steps, key=lambda step: abs(step[3] - step[2]), default=None)
     summary = summary or (
         gettext("%(title)s: %(total)s, starting from %(base)s; the strongest reason is “%(reason)s” (%(effect)s).")

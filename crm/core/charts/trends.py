@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from django.utils.translation import gettext
 
@@ -38,7 +39,8 @@ class _Axis:
 
     def lines(self) -> str:
         return join(
-            tag("line", x1=0, x2="100%", y1=round(self.y(tick)), y2=round(self.y(tick)), class_="plot-zero" if tick == 0 else "plot-grid") for tick in self.ticks
+            tag("line", x1=0, x2="100%", y1=round(self.y(tick)), y2=round(self.y(tick)), class_="plot-zero" if tick == 0 else "plot-grid")
+            for tick in self.ticks
         )
 
 
@@ -50,7 +52,11 @@ def _labels_below(labels: Sequence[str], centres: Sequence[float]) -> str:
         centre = centres[index]
         at_start, at_end = index == 0 and centre < 0.08, index == len(labels) - 1 and centre > 0.92
         x = 0.0 if at_start else 1.0 if at_end else centre
-        drawn.append(text(drawing.cut(labels[index], 14), x=across(x), y=PLOT_HEIGHT - 6, anchor=None if at_start else "end" if at_end else "middle", spare=place % 2 == 1))
+        drawn.append(
+            text(
+                drawing.cut(labels[index], 14), x=across(x), y=PLOT_HEIGHT - 6, anchor=None if at_start else "end" if at_end else "middle", spare=place % 2 == 1
+            )
+        )
     return join(drawn)
 
 
@@ -168,7 +174,15 @@ def line(
                 dots.append(tag("circle", cx=across(centres[index]), cy=axis.y(number), r=3, class_="plot-dot", data_series=order))
     slot = 1 / max(len(labels) - 1, 1)
     hits = [
-        tag("rect", tooltip(_told(label, names, [values[index] for values in series.values()], show)), x=across(centres[index] - slot / 2), y=TOP, width=across(slot), height=axis.height, class_="plot-hit")
+        tag(
+            "rect",
+            tooltip(_told(label, names, [values[index] for values in series.values()], show)),
+            x=across(centres[index] - slot / 2),
+            y=TOP,
+            width=across(slot),
+            height=axis.height,
+            class_="plot-hit",
+        )
         for index, label in enumerate(labels)
     ]
     summary = summary or " ".join(_extremes(name, labels, values, show) for name, values in zip(names, series.values(), strict=True) if known(values))
@@ -214,7 +228,7 @@ def histogram(
     heights = [math.log10(1 + count) if log else float(count) for count in counts]
     axis = _Axis(heights, as_number if not log else lambda value: formats.compact(round(10 ** float(value or 0) - 1)))
     span = edges[-1] - edges[0] or 1.0
-    names = [f"{show(low)} – {show(high)}" for low, high in zip(edges, edges[1:], strict=False)]
+    names = [f"{show(low)} – {show(high)}" for low, high in pairwise(edges)]
     drawn = []
     for index, (name, count) in enumerate(zip(names, counts, strict=True)):
         left, right = (edges[index] - edges[0]) / span, (edges[index + 1] - edges[0]) / span
@@ -229,7 +243,14 @@ def histogram(
         words = gettext("Half are below %(median)s.") % {"median": show(middle)}
     busiest = max(range(len(counts)), key=counts.__getitem__)
     summary = summary or " ".join(
-        filter(None, [gettext("%(title)s: most fall in %(range)s (%(count)s of %(total)s).") % {"title": title, "range": names[busiest], "count": formats.number(counts[busiest]), "total": formats.number(sum(counts))}, words])
+        filter(
+            None,
+            [
+                gettext("%(title)s: most fall in %(range)s (%(count)s of %(total)s).")
+                % {"title": title, "range": names[busiest], "count": formats.number(counts[busiest]), "total": formats.number(sum(counts))},
+                words,
+            ],
+        )
     )
     below = _labels_below([short(show, edge) for edge in edges], [(edge - edges[0]) / span for edge in edges])
     svg = drawing.plot("histogram", summary, PLOT_HEIGHT, axis.numbers() + axis.lines() + join(drawn) + below, gutter=axis.gutter)
