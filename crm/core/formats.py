@@ -99,7 +99,7 @@ def money_compact(value: Number | Money, currency: str | None = None) -> str:
 
 def _money(value: Number | Money, currency: str | None, *, short: bool) -> str:
     if isinstance(value, Money):
-        value, currency = value.amount, value.currency
+        return _money(value.amount, value.currency, short=short)
     amount, code = exact(value), (currency or settings.CRM_CURRENCY).upper()
     if amount is None:
         return MISSING
@@ -183,6 +183,6 @@ def duration(seconds: Number) -> str:
     return MISSING if amount is None else format_timedelta(timedelta(seconds=float(amount)), locale=locale())
 
 
-def is_gap(value: object) -> bool:
+def is_gap(value: float | Decimal | None) -> bool:
     """Return whether a plotted value is missing: None, NaN or infinite."""
-    return not isinstance(value, (int, float, Decimal)) or not math.isfinite(value)
+    return value is None or not math.isfinite(value)

@@ -73,7 +73,7 @@ def signed(show: Show, value: Value) -> str:
     if value is None or formats.is_gap(value):
         return formats.MISSING
     sign = "+" if value > 0 else formats.MINUS if value < 0 else ""
-    return sign + show(abs(value))
+    return sign + show(value if value > 0 else -value)
 
 
 def plottable(value: Value) -> float | None:

@@ -57,9 +57,9 @@ def heat(
     if mean:
         means = _means(grid, sizes)
         size_cell = [formats.number(sum(sizes))] if sizes is not None else []
-        words = [*size_cell, *(show(value) if value is not None else formats.MISSING for value in means)]
-        body.append(tag("tr", tag("th", escape(gettext("Mean")), scope="row") + join(tag("td", escape(word)) for word in words), class_="heat__mean"))
-        table.append((gettext("Mean"), *words))
+        mean_words = [*size_cell, *(show(value) if value is not None else formats.MISSING for value in means)]
+        body.append(tag("tr", tag("th", escape(gettext("Mean")), scope="row") + join(tag("td", escape(word)) for word in mean_words), class_="heat__mean"))
+        table.append((gettext("Mean"), *mean_words))
     summary = summary or gettext("%(title)s: from %(low)s to %(high)s.") % {"title": title, "low": show(low), "high": show(max(present))}
     heading = tag("thead", tag("tr", join(tag("th", escape(word), scope="col") for word in head)))
     picture = tag("table", tag("caption", escape(summary), class_="visually-hidden") + heading + tag("tbody", join(body)), class_="heat")

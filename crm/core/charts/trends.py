@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from django.utils.html import escape
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from crm.core import formats
@@ -95,9 +97,10 @@ def sparkline(values: Sequence[Value], *, title: str, labels: Sequence[str] | No
     return Chart("sparkline", str(title), svg, summary, head, tuple((label, show(value)) for label, value in zip(labels, values, strict=True)))
 
 
-def _runs(places: Sequence[tuple[float, float] | None], series: int = 1) -> list[str]:
+def _runs(places: Sequence[tuple[float, float] | None], series: int = 1) -> list[SafeString]:
     """Return one polyline per unbroken run, so a gap stays a gap."""
-    lines, run = [], []
+    lines: list[SafeString] = []
+    run: list[tuple[float, float]] = []
     for place in [*places, None]:
         if place is not None:
             run.append(place)
@@ -201,7 +204,7 @@ def _legend(names: Sequence[str]) -> str:
         tag("svg", tag("line", x1=0, x2=24, y1=6, y2=6, class_="plot-line", data_series=order), width=24, height=12, aria_hidden="true")
         for order in range(1, len(names) + 1)
     ]
-    return tag("ul", join(tag("li", picture + tag("span", drawing.escape(name))) for picture, name in zip(sample, names, strict=True)), class_="chart__legend")
+    return tag("ul", join(tag("li", picture + tag("span", escape(name))) for picture, name in zip(sample, names, strict=True)), class_="chart__legend")
 
 
 def histogram(

@@ -117,7 +117,7 @@ def undo_url(message: Message) -> str:
 def described(bound: BoundField) -> BoundField | SafeString:
     """Return the field's control with the ids of its help and errors wired for screen readers."""
     ids = [f"{bound.id_for_label}-help"] if bound.help_text else []
-    attrs = {}
+    attrs: dict[str, str | bool] = {}
     if bound.errors:
         ids.append(f"{bound.id_for_label}-error")
         attrs["aria-invalid"] = "true"
