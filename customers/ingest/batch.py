@@ -1,0 +1,201 @@
+"""A batch of tracking calls becomes rows, exactly once per message id, in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from django.db import transaction
+
+from crm.core.events import publish
+from customers import identity, rows, totals
+from customers.ecommerce import EventRejected
+from customers.events import FactsRecorded, OrderRecorded
+from customers.ingest import changes, events, returns, store
+from customers.ingest.events import EventFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one item of a batch was not taken in. index: its place in the batch, from 0."""
+
+    index: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    accepted: int
+    duplicates: int
+    rejections: tuple[Rejection, ...] = ()
+
+    @property
+    def rejected(self) -> int:
+        return len(self.rejections)
+
+
+def understand(
+    *, events_sent: Sequence[object], kind: str = "", received_at: datetime, sent_at: object = None, currency: str, locale: str = ""
+) -> tuple[list[EventFacts], list[Rejection]]:
+    """Return the events that can be taken in and the reasons for the others. Runs no query."""
+    good: list[EventFacts] = []
+    bad: list[Rejection] = []
+    for index, raw in enumerate(events_sent):
+        try:
+            good.append(events.read(raw, kind=kind, received_at=received_at, sent_at=sent_at, currency=currency, locale=locale))
+        except EventRejected as error:
+            bad.append(Rejection(index, error.code, error.text))
+    return good, bad
+
+
+def record_batch(
+    *,
+    source_id: int,
+    events: Sequence[object],
+    received_at: datetime,
+    sent_at: object = None,
+    kind: str = "",
+    currency: str = "CNY",
+    locale: str = "",
+    cause: str = "track",
+) -> BatchReport:
+    """Take in tracking calls as sent (JSON objects); return how many were new, known already, and refused.
+
+    kind: the call type fixed by the address; '' when each item names its own.  sent_at: the batch's own, as sent.
+    Refused items are quarantined with their reason and do not hold up the others. Calling again with the same items, or
+    from many threads at once, stores each message id once and its consequences (order, refund, review, consent) once.
+    """
+    good, bad = understand(events_sent=events, kind=kind, received_at=received_at, sent_at=sent_at, currency=currency, locale=locale)
+    with transaction.atomic():
+        accepted = record_events(source_id=source_id, events=good, received_at=received_at, cause=cause) if good else 0
+        _quarantine(source_id, events, bad, received_at)
+    return BatchReport(accepted, len(good) - accepted, tuple(bad))
+
+
+def record_events(*, source_id: int, events: Sequence[EventFacts], received_at: datetime, cause: str = "track") -> int:
+    """Store understood events and what they mean; return how many message ids were new. Must run in a transaction.
+
+    The order of the steps is what makes repetition harmless: people and products are made first (both idempotent), then
+    the message ids decide which events are new, and only those have consequences.
+    """
+    by_message = {event.message_id: event for event in events}
+    unique = sorted(by_message.values(), key=lambda event: event.message_id)
+    product_ids = store.products(source_id=source_id, facts=(product for event in unique for product in event.shop.products), at=received_at).ids
+    # In the order they happened, so that a browser id seen before its identify belongs to the person afterwards.
+    in_time = sorted(unique, key=lambda event: (event.occurred_at, event.message_id))
+    keys = [key for event in in_time for key in (event.key, event.also)]
+    moments = [event.occurred_at for event in in_time for _ in range(2)]
+    resolved = identity.resolve(source_id=source_id, keys=keys, at=received_at, seen=moments, cause=cause)
+    customer_ids = {event.message_id: customer_id for event, customer_id in zip(in_time, resolved.customer_ids[::2], strict=True)}
+
+    new_ids = _insert_activity(source_id, unique, customer_ids, product_ids, received_at)
+    if not new_ids:
+        return 0
+    new = [event for event in in_time if event.message_id in new_ids]
+    customers = {customer_id for event in new if (customer_id := customer_ids[event.message_id]) is not None}
+    _widen_spans(new, customer_ids)
+    described = [event for event in new if event.person is not None]
+    store.people(
+        facts=[event.person for event in described if event.person], customer_ids=[customer_ids[event.message_id] for event in described], at=received_at, origin="identify", cause=cause
+    )
+    order_ids = _shop_consequences(source_id, new, customer_ids, product_ids, received_at, cause)
+    publish(FactsRecorded(customer_ids=tuple(sorted(customers)), order_ids=order_ids, at=received_at, cause=cause))
+    return len(new_ids)
+
+
+def _insert_activity(source_id: int, unique: Sequence[EventFacts], customer_ids: Mapping[str, int | None], product_ids: Mapping[str, int], received_at: datetime) -> set[str]:
+    """Insert sorted by message id, so that two batches that overlap wait for each other instead of deadlocking."""
+    found = rows.with_rows(
+        """
+        INSERT INTO customers_activity (source_id, message_id, customer_id, kind, name, product_id, properties, context, occurred_at, received_at, sent_at, original_at)
+        SELECT %s, r.m, r.c, r.k, r.n, r.p, r.properties, r.context, r.o, %s, r.s, r.t
+        FROM json_to_recordset(%s::json) AS r(m text, c bigint, k text, n text, p bigint, properties jsonb, context jsonb, o timestamptz, s timestamptz, t timestamptz)
+        ON CONFLICT (source_id, message_id) DO NOTHING RETURNING message_id
+        """,
+        (
+            {
+                "m": event.message_id, "c": customer_ids[event.message_id], "k": event.kind, "n": event.name, "p": product_ids.get(event.shop.product_id),
+                "properties": orjson.Fragment(event.properties), "context": orjson.Fragment(event.context), "o": event.occurred_at, "s": event.sent_at, "t": event.original_at,
+            }
+            for event in unique
+        ),
+        before=[source_id, received_at],
+    )  # fmt: skip
+    return {row[0] for row in found}
+
+
+def _widen_spans(new: Sequence[EventFacts], customer_ids: Mapping[str, int | None]) -> None:
+    spans: dict[int, tuple[datetime, datetime]] = {}
+    for event in new:
+        customer_id = customer_ids[event.message_id]
+        if customer_id is not None:
+            first, last = spans.get(customer_id, (event.occurred_at, event.occurred_at))
+            spans[customer_id] = (min(first, event.occurred_at), max(last, event.occurred_at))
+    if spans:
+        store.seen(spans)
+
+
+def _shop_consequences(
+    source_id: int, new: Sequence[EventFacts], customer_ids: Mapping[str, int | None], product_ids: Mapping[str, int], at: datetime, cause: str
+) -> tuple[int, ...]:
+    """Store the orders, changes, cancellations, returns and reviews of new events, in that order; return new order ids."""
+    shop = [(event.shop, customer_ids[event.message_id]) for event in new]
+    bought = [(facts.order, customer) for facts, customer in shop if facts.order]
+    cancelled = [facts.cancels_order for facts, _ in shop if facts.cancels_order]
+    returned = [(facts.returned, customer) for facts, customer in shop if facts.returned]
+    reviewed = [(facts.review, customer) for facts, customer in shop if facts.review]
+    touched: set[int] = {customer for _, customer in [*bought, *returned] if customer is not None}
+
+    made: dict[str, int] = {}
+    if bought:
+        # Sorted by number: two batches with the same orders wait for each other instead of deadlocking.
+        bought.sort(key=lambda pair: (pair[0].external_id, pair[0].placed_at))
+        creating = [(order, customer) for order, customer in bought if order.lines or order.total_amount is not None]
+        made = store.orders(source_id=source_id, facts=[order for order, _ in creating], customer_ids=[customer for _, customer in creating], product_ids=product_ids)
+        first_placed = {order.external_id: order for order, _ in reversed(creating)}
+        updates = [
+            (facts.order, customer) for facts, customer in shop
+            if facts.order and facts.replaces_order and not (facts.order.external_id in made and first_placed.get(facts.order.external_id) is facts.order)
+        ]  # fmt: skip
+        touched |= changes.update_orders(source_id=source_id, updates=updates, product_ids=product_ids)
+        touched |= changes.adopt_orders(source_id=source_id, orders=[(order.external_id, customer) for order, customer in bought if customer is not None and order.external_id not in made])
+    if cancelled:
+        touched |= changes.cancel_orders(source_id=source_id, external_ids=cancelled)
+    if returned:
+        stored = returns.store(source_id=source_id, facts=[item for item, _ in returned], customer_ids=[customer for _, customer in returned], product_ids=product_ids)
+        touched |= {customer for customer in stored.values() if customer is not None}
+    if reviewed:
+        store.reviews(source_id=source_id, facts=[item for item, _ in reviewed], customer_ids=[customer for _, customer in reviewed], product_ids=product_ids)
+    if touched:
+        totals.refresh(touched)
+    owners = {order.external_id: customer for order, customer in reversed(bought)}
+    for external_id, order_id in made.items():
+        publish(OrderRecorded(order_id=order_id, customer_id=owners[external_id], at=at, cause=cause))
+    return tuple(made.values())
+
+
+def _quarantine(source_id: int, sent: Sequence[object], bad: Sequence[Rejection], received_at: datetime) -> None:
+    if not bad:
+        return
+    rows.with_rows(
+        """
+        INSERT INTO customers_quarantinedevent (source_id, message_id, code, reason, payload, received_at)
+        SELECT %s, r.m, r.code, r.reason, r.payload, %s FROM json_to_recordset(%s::json) AS r(m text, code text, reason text, payload text) RETURNING id
+        """,
+        (_quarantine_row(sent[item.index], item) for item in bad),
+        before=[source_id, received_at],
+    )
+
+
+def _quarantine_row(raw: object, item: Rejection) -> dict[str, object]:
+    message_id = raw.get("messageId") if isinstance(raw, Mapping) else ""
+    try:
+        payload = orjson.dumps(raw)[: events.LARGEST_EVENT].decode("utf-8", "ignore")
+    except TypeError:
+        payload = ""
+    # U+0000 cannot be stored; what is kept is for a person to read.
+    payload = payload.replace("\\u0000", "\\\\u0000")
+    return {"m": str(message_id or "").replace("\0", "")[:100], "code": item.code[:40], "reason": item.message[:300], "payload": payload}
+
+

@@ -1,0 +1,154 @@
+"""Returns find what was bought: every returned piece is matched to a purchase line of the same customer and product."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from customers import rows
+from customers.facts import CENT, ReturnFacts
+
+
+@dataclass(slots=True)
+class _Bought:
+    """A purchase line with what is still out there of it."""
+
+    line_id: int
+    order_id: int
+    placed_at: datetime
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    id: int
+    customer_id: int | None
+    currency: str
+    total: Decimal
+    returned: Decimal
+
+
+def store(*, source_id: int, facts: Sequence[ReturnFacts], customer_ids: Sequence[int | None], product_ids: Mapping[str, int], import_job_id: int | None = None) -> dict[str, int | None]:
+    """Insert returns that are new, matched to their purchases; return their customers by external id.
+
+    A return that names its order is matched within it and its amount is capped at what is left of the order.
+    Others take the customer's most recent purchase of the product before the return that still has pieces out, then the
+    one before it. Pieces that find no purchase keep a line without one.
+    """
+    known = {row[0] for row in rows.query("SELECT external_id FROM customers_return WHERE source_id = %s AND external_id = ANY(%s)", [source_id, [item.external_id for item in facts]])}
+    fresh: dict[str, tuple[ReturnFacts, int | None]] = {}
+    for item, customer_id in zip(facts, customer_ids, strict=True):
+        if item.external_id not in known:
+            fresh.setdefault(item.external_id, (item, customer_id))
+    if not fresh:
+        return {}
+    named_orders = _named_orders(source_id, {item.order_id for item, _ in fresh.values() if item.order_id})
+    by_order, by_customer = _purchases(list(fresh.values()), named_orders, product_ids)
+
+    values: list[dict[str, object]] = []
+    lines: dict[str, list[tuple[int, int | None, int, Decimal]]] = {}
+    refunded: dict[int, Decimal] = defaultdict(Decimal)
+    for external_id, (item, resolved) in sorted(fresh.items(), key=lambda pair: (pair[1][0].returned_at, pair[0])):
+        order = named_orders.get(item.order_id)
+        customer_id = resolved if resolved is not None else (order.customer_id if order else None)
+        matched: dict[int, Decimal] = defaultdict(Decimal)
+        lines[external_id] = []
+        for line in item.lines:
+            product_id = product_ids[line.product.external_id]
+            candidates = by_order.get((order.id, product_id), []) if order else by_customer.get((customer_id, product_id), [])
+            wanted = line.quantity
+            for bought in candidates:
+                if not wanted:
+                    break
+                if bought.remaining <= 0 or (order is None and bought.placed_at > item.returned_at):
+                    continue
+                pieces = min(wanted, bought.remaining)
+                bought.remaining -= pieces
+                wanted -= pieces
+                matched[bought.order_id] += pieces * line.unit_amount
+                lines[external_id].append((product_id, bought.line_id, pieces, line.unit_amount))
+            if wanted:
+                lines[external_id].append((product_id, None, wanted, line.unit_amount))
+        total = item.total_amount if item.total_amount is not None else sum((line.unit_amount * line.quantity for line in item.lines), Decimal(0))
+        order_id = order.id if order else (max(matched, key=lambda key: (matched[key], key)) if matched else None)
+        currency = item.currency
+        if order is not None:
+            left = max(order.total - order.returned - refunded[order.id], Decimal(0))
+            total = left if item.total_amount is None and not item.lines else min(total, left)
+            refunded[order.id] += total
+            currency = order.currency
+        values.append(
+            {"external_id": external_id, "order_id": order_id, "customer_id": customer_id, "returned_at": item.returned_at, "currency": currency, "total": total.quantize(CENT), "reason": item.reason}
+        )
+    made = dict(
+        rows.with_rows(
+            """
+            INSERT INTO customers_return (source_id, external_id, order_id, customer_id, returned_at, currency, total_amount, reason, import_job_id)
+            SELECT %s, r.external_id, r.order_id, r.customer_id, r.returned_at, r.currency, r.total, r.reason, %s
+            FROM json_to_recordset(%s::json) AS r(external_id text, order_id bigint, customer_id bigint, returned_at timestamptz, currency text, total numeric, reason text)
+            ON CONFLICT (source_id, external_id) DO NOTHING RETURNING external_id, id
+            """,
+            values,
+            before=[source_id, import_job_id],
+        )
+    )
+    parts = [(return_id, *part) for external_id, return_id in made.items() for part in lines[external_id]]
+    if parts:
+        rows.copy("customers_returnline", ("return_record_id", "product_id", "order_line_id", "quantity", "unit_amount"), parts)
+    return {str(value["external_id"]): value["customer_id"] for value in values if value["external_id"] in made}  # type: ignore[misc]
+
+
+def _named_orders(source_id: int, external_ids: set[str]) -> dict[str, _Order]:
+    if not external_ids:
+        return {}
+    # Locked in order: two refunds of one order at once must see each other's amount.
+    held = rows.query("SELECT id FROM customers_order WHERE source_id = %s AND external_id = ANY(%s) ORDER BY id FOR UPDATE", [source_id, list(external_ids)])
+    found = rows.query(
+        """
+        SELECT o.external_id, o.id, o.customer_id, o.currency, o.total_amount, coalesce((SELECT sum(r.total_amount) FROM customers_return r WHERE r.order_id = o.id), 0)
+        FROM customers_order o WHERE o.id = ANY(%s)
+        """,
+        [[row[0] for row in held]],
+    )
+    return {row[0]: _Order(*row[1:]) for row in found}
+
+
+def _purchases(
+    fresh: Sequence[tuple[ReturnFacts, int | None]], named_orders: Mapping[str, _Order], product_ids: Mapping[str, int]
+) -> tuple[dict[tuple[int, int], list[_Bought]], dict[tuple[int | None, int], list[_Bought]]]:
+    """Return purchase lines by (order, product) and by (customer, product), most recent first. At most two queries."""
+    orders: set[tuple[int, int]] = set()
+    customers: set[tuple[int, int]] = set()
+    for item, customer_id in fresh:
+        order = named_orders.get(item.order_id)
+        for line in item.lines:
+            product_id = product_ids[line.product.external_id]
+            if order is not None:
+                orders.add((order.id, product_id))
+            elif customer_id is not None:
+                customers.add((customer_id, product_id))
+    by_order = _lines("o.id = asked.owner", orders)
+    by_customer = _lines("o.customer_id = asked.owner AND o.status <> 'cancelled'", customers)
+    # The same row reached both ways must share its count.
+    shared = {bought.line_id: bought for found in by_order.values() for bought in found}
+    return by_order, {pair: [shared.get(bought.line_id, bought) for bought in found] for pair, found in by_customer.items()}  # type: ignore[return-value]
+
+
+def _lines(condition: str, pairs: set[tuple[int, int]]) -> dict[tuple[int, int], list[_Bought]]:
+    answer: dict[tuple[int, int], list[_Bought]] = defaultdict(list)
+    if pairs:
+        ordered = sorted(pairs)
+        found = rows.query(
+            f"""
+            SELECT asked.owner, asked.product_id, l.id, o.id, o.placed_at, l.quantity - coalesce((SELECT sum(b.quantity) FROM customers_returnline b WHERE b.order_line_id = l.id), 0)
+            FROM unnest(%s::bigint[], %s::bigint[]) AS asked(owner, product_id)
+            JOIN customers_order o ON {condition}
+            JOIN customers_orderline l ON l.order_id = o.id AND l.product_id = asked.product_id
+            ORDER BY o.placed_at DESC, l.id DESC
+            """,  # noqa: S608 - condition is one of the two texts above
+            [[pair[0] for pair in ordered], [pair[1] for pair in ordered]],
+        )
+        for owner, product_id, line_id, order_id, placed_at, remaining in found:
+            answer[owner, product_id].append(_Bought(line_id, order_id, placed_at, int(remaining)))
+    return answer

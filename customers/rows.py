@@ -1,0 +1,45 @@
+"""Sets of rows as one statement: a JSON array in, `json_to_recordset` inside.
+
+One parameter however many rows, parsed by PostgreSQL in C, and every value stays a bound parameter.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from django.db import connection
+
+
+def dumps(value: object) -> bytes:
+    """Return JSON bytes; Decimals as strings, datetimes as ISO 8601 with offset."""
+    return orjson.dumps(value, default=str)
+
+
+def query(sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """Run one statement and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+def execute(sql: str, params: Sequence[object] = ()) -> int:
+    """Run one statement and return how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)
+
+
+def with_rows(sql: str, values: Iterable[dict[str, object]], *, before: Sequence[object] = (), after: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """Run a statement with the values as one JSON text parameter (read it with json_to_recordset); return its rows.
+
+    before, after: parameters that stand left and right of it in the statement.
+    """
+    return query(sql, [*before, dumps(list(values)).decode(), *after])
+
+
+def copy(table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Append rows with COPY. table and columns are our own names, never input."""
+    names = ", ".join(columns)
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as stream:
+        for row in rows:
+            stream.write_row(row)

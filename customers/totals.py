@@ -1,0 +1,44 @@
+"""Running totals on the customer row, so that lists and segments need no aggregation."""
+
+from collections.abc import Iterable
+
+from customers import rows
+
+
+def refresh(customer_ids: Iterable[int]) -> None:
+    """Recount orders, spend, first and last order of these customers in two statements.
+
+    The rows are locked first, in order, by a statement of their own: the sums must be taken from a snapshot that is
+    younger than the lock, or the later of two simultaneous batches would write the earlier one's totals.
+    Cancelled orders and what came back from them do not count. Amounts in another currency than the customer's do not either.
+    """
+    ids = sorted(set(customer_ids))
+    if not ids:
+        return
+    rows.execute("SELECT id FROM customers_customer WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [ids])
+    rows.execute(
+        """
+        WITH mine AS (
+            SELECT c.id, coalesce(nullif(c.currency, ''),
+                (SELECT o.currency FROM customers_order o WHERE o.customer_id = c.id ORDER BY o.placed_at DESC, o.id DESC LIMIT 1), '') AS currency
+            FROM customers_customer c WHERE c.id = ANY(%(ids)s)
+        ), bought AS (
+            SELECT o.customer_id, count(*) AS orders, min(o.placed_at) AS first_at, max(o.placed_at) AS last_at,
+                   coalesce(sum(o.total_amount) FILTER (WHERE o.currency = mine.currency), 0) AS spent
+            FROM customers_order o JOIN mine ON mine.id = o.customer_id
+            WHERE o.status <> 'cancelled' GROUP BY o.customer_id
+        ), returned AS (
+            SELECT r.customer_id, sum(r.total_amount) AS amount
+            FROM customers_return r JOIN mine ON mine.id = r.customer_id AND mine.currency = r.currency
+            LEFT JOIN customers_order o ON o.id = r.order_id
+            WHERE coalesce(o.status, '') <> 'cancelled' GROUP BY r.customer_id
+        )
+        UPDATE customers_customer c
+        SET orders_count = coalesce(bought.orders, 0), spent_amount = coalesce(bought.spent, 0) - coalesce(returned.amount, 0),
+            first_order_at = bought.first_at, last_order_at = bought.last_at, currency = mine.currency,
+            first_seen_at = least(c.first_seen_at, bought.first_at), last_seen_at = greatest(c.last_seen_at, bought.last_at)
+        FROM mine LEFT JOIN bought ON bought.customer_id = mine.id LEFT JOIN returned ON returned.customer_id = mine.id
+        WHERE c.id = mine.id
+        """,
+        {"ids": ids},
+    )
