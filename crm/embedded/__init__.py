@@ -17,12 +17,14 @@ from crm.embedded import lease, places, postgres, redis
 from crm.embedded.errors import EmbeddedError, ServiceFailed
 from crm.embedded.service import Service
 
-__all__ = ["EmbeddedError", "ensure", "ensure_database_url", "ensure_redis_url", "let_go", "lease_descriptors", "stop_all"]
+__all__ = ["EmbeddedError", "ensure", "ensure_database_url", "ensure_redis_url", "leave", "lease_descriptors", "let_go", "stop_all"]
 
 # First start writes a whole cluster: 1-3 s here, more on a slow disk.
 START_SECONDS = 90.0
 STOP_SECONDS = 40.0
 LARGEST_LOG_BYTES = 10_000_000
+# The keeper's exit code when the service already has one.
+ANOTHER_KEEPER = 3
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 # Leases of this process: (data folder, service) -> descriptor. Forked children share them, which is what we want.
@@ -63,6 +65,21 @@ def let_go(data_dir: Path) -> None:
     """Give back this process' leases on the data folder's services; they end if nobody else uses them."""
     for key in [key for key in _leases if key[0] == data_dir.resolve()]:
         os.close(_leases.pop(key))
+
+
+def leave(data_dir: Path, service: str) -> bool:
+    """Give back the lease on one service and wait for its end; return False when others go on using it."""
+    data_dir = data_dir.resolve()
+    descriptor = _leases.pop((data_dir, service), None)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    users = lease.try_exclusive(data_dir, f"{service}.users")
+    if users is None:
+        return False
+    os.close(users)
+    wait_until_stopped(data_dir, service)
+    return True
 
 
 def lease_descriptors() -> tuple[int, ...]:
@@ -128,7 +145,9 @@ def _start_and_wait(service: Service, *, volatile: bool) -> None:
             keeper = _start_keeper(service, log_path, volatile=volatile)
         if service.ready() and lease.is_held(service.data_dir, f"{service.name}.keeper"):
             return
-        if keeper is not None and keeper.poll() not in {None, 3}:
+        if keeper is not None and keeper.poll() == ANOTHER_KEEPER:
+            keeper = None
+        elif keeper is not None and keeper.poll() is not None:
             raise ServiceFailed(f"{service.name} could not start: {_last_words(log_path)} (see {log_path})")
         if time.monotonic() > until:
             raise ServiceFailed(f"{service.name} was not ready within {START_SECONDS:.0f} s; see {log_path}")

@@ -136,9 +136,8 @@ def say(text: str) -> None:
 def main(arguments: list[str]) -> int:
     name, data_dir, *flags = arguments
     folder = Path(data_dir)
-    own = lease.try_exclusive(folder, f"{name}.keeper")
+    own = _claim(folder, f"{name}.keeper")
     if own is None:
-        say(f"another keeper already looks after {name}")
         return 3
     # The number is a convenience for `stop_all`; whether a keeper lives is told by the lock, never by this text.
     os.ftruncate(own, 0)
@@ -150,6 +149,16 @@ def main(arguments: list[str]) -> int:
         return 1
     finally:
         os.ftruncate(own, 0)
+
+
+def _claim(folder: Path, name: str) -> int | None:
+    """Return the keeper's own lock, or None when another keeper has it; a look from elsewhere holds it for microseconds."""
+    for _attempt in range(20):
+        own = lease.try_exclusive(folder, name)
+        if own is not None:
+            return own
+        time.sleep(0.05)
+    return None
 
 
 if __name__ == "__main__":

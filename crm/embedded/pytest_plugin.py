@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from crm import embedded
-from crm.embedded import lease, postgres, redis
+from crm.embedded import catalogues, lease, postgres, redis
 
 # Of this run, for the controller's workers to inherit.
 FOLDER_VARIABLE = "PERENNIAL_TEST_DIR"
@@ -68,6 +68,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.help or config.option.version or config.option.collectonly:
         return
+    catalogues.compile_all()
     try:
         if OWN_POSTGRES:
             embedded.ensure_database_url(FOLDER, volatile=True)
