@@ -13,13 +13,12 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.core import signing
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db import transaction
 
 from crm.core.errors import CrmError
 from crm.core.models import Source
-from customers.models import Customer, Identity
-from customers.models.identity import IdentityKind
+from customers import identity
+from customers.models import Customer
 from support import conversations, limits
 from support.models import Conversation
 from support.models.conversation import Author
@@ -121,7 +120,7 @@ def read(token: str, *, now: datetime) -> Visitor:
 
 
 def enter(
-    *, source: Source, now: datetime, visitor_id: str = "", identity: IdentityClaim | None = None, renewed: Visitor | None = None
+    *, source: Source, now: datetime, visitor_id: str = "", claim: IdentityClaim | None = None, renewed: Visitor | None = None
 ) -> Visitor:
     """Return the visitor a token may be issued for.
 
@@ -131,8 +130,8 @@ def enter(
     """
     if not _VISITOR_ID.fullmatch(visitor_id):
         visitor_id = new_visitor_id()
-    if identity is not None:
-        customer = proven_customer(source=source, claim=identity, now=now)
+    if claim is not None:
+        customer = proven_customer(source=source, claim=claim, now=now)
         return Visitor(source.pk, visitor_id, customer.pk, int(now.timestamp()))
     if renewed is not None and (renewed.source_id, renewed.visitor_id) == (source.pk, visitor_id):
         return renewed
@@ -154,36 +153,10 @@ def proven_customer(*, source: Source, claim: IdentityClaim, now: datetime) -> C
     expected = signature(source.identity_secret, user_id=claim.user_id, email=claim.email, timestamp=signed_at)
     if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "ignore")):
         raise IdentityBad
-    return _customer_of(source, claim, now)
-
-
-def _customer_of(source: Source, claim: IdentityClaim, now: datetime) -> Customer:
-    user = {"kind": IdentityKind.USER, "namespace": str(source.pk), "value": claim.user_id[:255]}
-    found = _known(Q(**user))
-    if found is None and claim.email:
-        found = _known(Q(kind=IdentityKind.EMAIL, namespace="", value=claim.email.lower()[:255]))
-    try:
-        with transaction.atomic():
-            if found is None:
-                found = Customer.objects.create(
-                    email=claim.email[:254], source=source, locale=source.locale, currency=source.currency, first_seen_at=now, last_seen_at=now
-                )
-                if claim.email:
-                    Identity.objects.create(
-                        customer=found, kind=IdentityKind.EMAIL, namespace="", value=claim.email.lower()[:255], first_seen_at=now
-                    )
-            Identity.objects.get_or_create(**user, defaults={"customer": found, "first_seen_at": now})
-    except IntegrityError:
-        # Another request of the same customer was quicker.
-        found = _known(Q(**user))
-        if found is None:
-            raise
-    return found
-
-
-def _known(identity: Q) -> Customer | None:
-    row = Identity.objects.filter(identity).select_related("customer__merged_into").first()
-    return (row.customer.merged_into or row.customer) if row else None
+    key = identity.PersonKey(user_id=claim.user_id[:255], email=claim.email.strip().lower()[:254])
+    with transaction.atomic():
+        found = identity.resolve(source_id=source.pk, keys=[key], at=now, is_demo=source.is_demo, cause="chat")
+    return Customer.objects.get(pk=found.customer_ids[0])
 
 
 def origin_of(value: str) -> str | None:

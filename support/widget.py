@@ -103,7 +103,7 @@ def token(request: HttpRequest) -> dict[str, Any]:
     source = visitors.active_source(_text(body, "key"))
     visitors.check_origin(source=source, origin=_origin(request), own_host=request.get_host())
     visitor = visitors.enter(
-        source=source, now=now, visitor_id=_text(body, "visitor_id"), identity=_identity(body), renewed=_renewed(request)
+        source=source, now=now, visitor_id=_text(body, "visitor_id"), claim=_identity(body), renewed=_renewed(request)
     )
     return {
         "token": visitors.issue(visitor),

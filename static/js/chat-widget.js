@@ -2,7 +2,7 @@
  * The visitor's chat. The server's rows are the truth: this page remembers the highest number it was told about and
  * asks for everything above it on connecting, on a gap and on a timer. Where websockets are blocked it polls.
  */
-import {Outbox, newId, store} from './chat-outbox.js';
+import {Outbox, store} from './chat-outbox.js';
 import {Line} from './chat-line.js';
 
 const page = document.body.dataset;
@@ -304,7 +304,6 @@ drawOutbox(outbox.entries);
 /* ---- What the visitor does ---------------------------------------------------------------------------------------- */
 
 function say(said, choice = '') {
-  if (!visitorId) visitorId = newId();
   outbox.add(said, {choice});
   log.scrollTop = log.scrollHeight;
 }
@@ -353,7 +352,7 @@ if (window.parent !== window) {
   part('close').addEventListener('click', close);
   document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !event.isComposing) close(); });
   addEventListener('message', async (event) => {
-    if (event.source !== parent || !page.origins.split(' ').includes(event.origin) || !event.data?.perennial) return;
+    if (event.source !== parent || ![location.origin, ...page.origins.split(' ')].includes(event.origin) || !event.data?.perennial) return;
     identity = event.data.perennial;
     await renew().catch(() => { identity = null; });
     line.send({type: 'hello', token, after: upto, conversation});

@@ -18,8 +18,9 @@ from support.ml.intent import CHOICES, Decision, IntentModel, decide
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crm.core.text.classifier import OutOfSample, TextClassifier
     from numpy.typing import NDArray
+
+    from crm.core.text.classifier import OutOfSample, TextClassifier
 
 BASELINE = "character and word n-grams"
 
@@ -54,9 +55,8 @@ def judge(model: IntentModel, baseline: TextClassifier, *, slices: Sequence[str]
         ReportedFigure("answers_right", metrics["answers_right"]),
         ReportedFigure("clarified", metrics["clarified"]),
     ]
-    for name in ("scope_auroc", "out_of_scope_refused", "in_scope_kept", "matthews_with_out_of_scope"):
-        if name in metrics:
-            figures.append(ReportedFigure(name, metrics[name], baseline=plain_metrics.get(name)))
+    scope = ("scope_auroc", "out_of_scope_refused", "in_scope_kept", "matthews_with_out_of_scope")
+    figures.extend(ReportedFigure(name, metrics[name], baseline=plain_metrics.get(name)) for name in scope if name in metrics)
     tables = [per_class(seen.codes, seen.predicted, seen.classes), confusions(seen.codes, seen.predicted, seen.classes)]
     if len(slices):
         tables.insert(0, _by_slice(seen, plain, np.asarray(slices)[model.classifier_.kept_rows_]))

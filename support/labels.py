@@ -1,0 +1,62 @@
+"""What agents say a message really asked: rows the next training reads, each with its origin."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from crm.core import audit
+from crm.core.errors import CrmError, NotFound
+from crm.core.events import publish
+from crm.core.models import User
+from support import intents
+from support.events import IntentCorrected
+from support.models import IntentExample, Message
+from support.models.conversation import Author
+from support.models.labels import OUT_OF_SCOPE, ExampleOrigin
+
+
+class MessageMissing(NotFound):
+    code = "message_missing"
+    message = "There is no such visitor message."
+
+
+class LabelUnknown(CrmError):
+    code = "label_unknown"
+    status = 422
+    message = "There is no intent of that name."
+
+
+def known_labels() -> set[str]:
+    """Return every label a message may get: the shipped ones and those examples use. Runs one query."""
+    used = IntentExample.objects.order_by().values_list("label", flat=True).distinct()
+    return {*intents.SHIPPED, OUT_OF_SCOPE, *used}
+
+
+def label(*, message_id: int, label: str, by: User, now: datetime) -> IntentExample:
+    """Store what the visitor's message asked: a correction, or a confirmation where the model said the same.
+
+    Saying it again replaces the earlier word. Raises MessageMissing or LabelUnknown.
+    """
+    if label not in known_labels():
+        raise LabelUnknown
+    with transaction.atomic():
+        message = Message.objects.select_for_update(of=("self",)).filter(pk=message_id, author=Author.VISITOR).first()
+        if message is None:
+            raise MessageMissing
+        agreed = label == message.intent if message.in_scope is not False else label == OUT_OF_SCOPE
+        example, _ = IntentExample.objects.update_or_create(
+            message=message,
+            defaults={
+                "text": message.text,
+                "label": label,
+                "language": message.language,
+                "origin": ExampleOrigin.CONFIRMED if agreed else ExampleOrigin.CORRECTION,
+                "created_by": by,
+                "created_at": now,
+            },
+        )
+        message.corrected_intent = "" if agreed else label
+        message.save(update_fields=["corrected_intent"])
+        audit.record(actor=by, action="message.label", target=message, data={"said": message.intent, "label": label})
+        publish(IntentCorrected(message.pk, label, now, "agent"))
+        return example
