@@ -46,7 +46,7 @@ class DegenerateFit(CrmError):
 
 
 class InconsistentHistory(CrmError):
-    """A customer's last order lies outside the observed period, or a count is negative."""
+    """A customer's last order lies outside the observed period, or a count is negative; `data["rows"]` says for how many."""
 
     code = "inconsistent_history"
     status = 422
@@ -236,6 +236,11 @@ class EmpiricalRate:
         rows, weight = np.unique(np.column_stack([x, age]), axis=0, return_counts=True)
         x, age = rows[:, 0], np.maximum(rows[:, 1] / self.unit_days, 1e-6)
         weight = weight.astype(float)
+        self.customers_ = int(weight.sum())
+        if not self.customers_:
+            # A shop without buyers: one order a year, believed as firmly as one order.
+            self.r_, self.alpha_, self.log_likelihood_ = 1.0, 365.0 / self.unit_days, 0.0
+            return self
         # Half an order in the shop's whole observed time keeps a shop without any repeat order finite.
         mean_rate = (weight @ x + 0.5) / (weight @ age + 1e-9)
         result = minimize(
@@ -248,7 +253,6 @@ class EmpiricalRate:
         )
         log_r, log_alpha = result.x if np.isfinite(result.fun) else np.log([1.0, 1.0 / mean_rate])
         self.r_, self.alpha_ = float(np.exp(log_r)), float(np.exp(log_alpha))
-        self.customers_ = int(weight.sum())
         self.log_likelihood_ = -float(_nbd_objective(np.array([log_r, log_alpha]), x, age, weight)[0]) * self.customers_
         return self
 

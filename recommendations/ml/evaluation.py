@@ -33,7 +33,7 @@ class RankingFigures:
     ranks: NDArray[np.float64]
 
 
-def leave_last_out(user_index: ArrayLike, item_index: ArrayLike, times: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def leave_last_out(user_index: ArrayLike, times: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return row numbers of all but each user's last row, and of the last rows; users with one row are only in the first."""
     users, when = np.asarray(user_index), np.asarray(times)
     order = np.lexsort((np.arange(len(users)), when, users))

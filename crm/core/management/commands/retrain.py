@@ -58,10 +58,9 @@ class Command(BaseCommand):
             day = None if moment else parse_date(text)
         except ValueError as error:
             raise CommandError(f"--as-of {text}: {error}.") from error
-        if moment is None and day is None:
-            raise CommandError(f"--as-of {text!r} is not a date; write 2026-03-31 or 2026-03-31T12:00:00Z.")
-        if moment is None and day is not None:
+        if day is not None:
             # A date means the end of that day: its facts are known.
             return datetime.combine(day, time.max, tzinfo=UTC)
-        assert moment is not None
+        if moment is None:
+            raise CommandError(f"--as-of {text!r} is not a date; write 2026-03-31 or 2026-03-31T12:00:00Z.")
         return moment if timezone.is_aware(moment) else moment.replace(tzinfo=UTC)

@@ -1,0 +1,50 @@
+"""The public data sets that models are measured on; they lie beside the repository and are never part of it."""
+
+import csv
+import gzip
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def need(*parts: str) -> Path:
+    """Return the file's path, or skip the test where the data are not on this machine."""
+    path = FOLDER.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{'/'.join(parts)} is not in {FOLDER}")
+    return path
+
+
+def rows(*parts: str) -> list[dict[str, str]]:
+    path = need(*parts)
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as stream:
+        return list(csv.DictReader(stream))
+
+
+def cdnow(name: str, customer: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (customer, day, amount) of a CDNOW file; `customer` is the name of its customer column."""
+    found = rows("cdnow", f"{name}.csv.gz")
+    days = [date(int(row["date"][:4]), int(row["date"][4:6]), int(row["date"][6:])).toordinal() for row in found]
+    return np.array([int(row[customer]) for row in found]), np.array(days), np.array([float(row["dollars"]) for row in found])
+
+
+def online_retail() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (customer, day, amount) of the gift shop's invoices, cancellations and anonymous ones left out."""
+    totals: dict[tuple[int, str], float] = {}
+    for row in rows("online_retail", "transactions_20101201_20110831.csv.gz"):
+        if row["CustomerID"] and not row["InvoiceNo"].startswith("C"):
+            key = int(float(row["CustomerID"])), row["InvoiceDate"][:10]
+            totals[key] = totals.get(key, 0.0) + float(row["UnitPrice"]) * int(row["Quantity"])
+    days = [date.fromisoformat(day).toordinal() for _, day in totals]
+    return np.array([customer for customer, _ in totals]), np.array(days), np.array(list(totals.values()))
+
+
+def sequences(name: str) -> list[list[int]]:
+    """Return each user's items, oldest first; the last item is the validation target."""
+    with gzip.open(need(name, "train_valid_sequences.txt.gz"), "rt", encoding="utf-8") as stream:
+        return [[int(item) for item in line.split()[1:]] for line in stream]
