@@ -1,0 +1,80 @@
+"""The demo shop's chats, held through the conversations door as visitors and agents would."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from crm.core.models import Source, User
+from crm.demo.chats import SCRIPTS, WAITING, Script
+from customers.models import Customer, Order
+from support import conversations, labels, tickets
+from support.models import Conversation
+from support.models.conversation import Author
+
+CHATS = 150
+
+
+def hold(*, source: Source, as_of: datetime, small: bool = False, seed: int = 23) -> int:
+    """Hold past chats (each script several times with different people) and leave the waiting ones open; return how many."""
+    if Conversation.objects.filter(source=source, is_demo=True).exists():
+        return 0
+    random = np.random.default_rng(seed)
+    agent = User.objects.get(username="agent")
+    by_language = {language: list(Customer.objects.filter(source=source, locale=language, orders_count__gt=0).order_by("email").values_list("pk", flat=True)) for language in SCRIPTS}
+    held = 0
+    for _ in range(CHATS // 10 if small else CHATS):
+        language = "zh-hans" if random.random() < 0.55 else "en"
+        script = SCRIPTS[language][int(random.integers(len(SCRIPTS[language])))]
+        customer_id = int(random.choice(by_language[language]))
+        # Denser towards today, during support hours.
+        began = as_of - timedelta(days=int(170 * (1 - random.random() ** 0.6)) + 1) + timedelta(hours=float(random.uniform(1, 12)))
+        _chat(source, customer_id, language, script, began, agent, random)
+        held += 1
+    for language, scripts in WAITING.items():
+        for number, script in enumerate(scripts):
+            customer_id = int(random.choice(by_language[language]))
+            _wait(source, customer_id, language, script, as_of - timedelta(minutes=7 + 13 * number), random)
+            held += 1
+    return held
+
+
+def _chat(source: Source, customer_id: int, language: str, script: Script, began: datetime, agent: User, random: np.random.Generator) -> None:
+    conversation, first, at = _opened(source, customer_id, language, script, began, random)
+    at += timedelta(seconds=float(random.exponential(150)) + 20)
+    conversations.take(conversation_id=conversation.pk, agent=agent, now=at)
+    answers = list(script.agent)
+    followups = list(script.visitor[1:])
+    while answers or followups:
+        if answers:
+            at += timedelta(seconds=float(random.uniform(25, 120)))
+            conversations.post(conversation_id=conversation.pk, author=Author.AGENT, text=answers.pop(0), agent=agent, now=at)
+        if followups:
+            at += timedelta(seconds=float(random.uniform(15, 90)))
+            conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=followups.pop(0), now=at)
+    labels.label(message_id=first, label=script.intent, by=agent, now=at)
+    if script.ticket:
+        tickets.open(subject=script.ticket, customer_id=customer_id, conversation_id=conversation.pk, by=agent, now=at)
+    at += timedelta(minutes=2)
+    conversations.close(conversation_id=conversation.pk, by=agent, now=at, cause="demo")
+    if script.score and random.random() < 0.6:
+        score = int(np.clip(script.score + random.integers(-1, 2), 1, 5))
+        conversations.rate(conversation_id=conversation.pk, csat=score, now=at + timedelta(minutes=1))
+
+
+def _wait(source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator) -> None:
+    _opened(source, customer_id, language, script, began, random)
+
+
+def _opened(source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator) -> tuple[Conversation, int, datetime]:
+    """Open a verified visitor's chat with its first line and hand it over; return it, the line's id and the time."""
+    customer = Customer.objects.get(pk=customer_id)
+    number = Order.objects.filter(customer_id=customer_id).order_by("-placed_at", "-pk").values_list("external_id", flat=True).first() or ""
+    visitor_id = "".join(f"{part:08x}" for part in random.integers(0, 2**32, 4, dtype=np.uint64))
+    conversation = conversations.open(
+        source_id=source.pk, visitor_id=visitor_id, now=began, language=language, customer_id=customer_id, is_verified=True, visitor_name=customer.name, is_demo=True
+    )
+    # Handed over first: an assistant that answers now would speak into a chat of last month.
+    conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=began)
+    at = began + timedelta(seconds=5)
+    posted = conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=script.visitor[0].replace("{order}", number), now=at)
+    return conversation, posted.message.pk, at
