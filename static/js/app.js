@@ -2,7 +2,7 @@
  * Behaviour every page shares: telling people what happened, forms, and living with htmx.
  * Each part hangs on a data- attribute and listens on document, so swapped-in markup works without further ado.
  *
- *   import {toast, announce} from './app.js';
+ *   import {toast, announce} from '…/app.js';
  *   toast({message: 'Saved', tone: 'success', undo: '/tags/3/restore/'});
  *
  * Keyboard, palette, dialogs and menus are in keys.js.

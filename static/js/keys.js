@@ -3,7 +3,7 @@
  *
  *   <a href="/customers/" data-key="g c" data-command>Customers</a>      a sequence, also listed in the palette
  *   <button data-dialog="filters">…</button> <dialog class="dialog" id="filters">… <button data-close>…</dialog>
- *   import {register} from './keys.js';
+ *   import {register} from '…/keys.js';
  *   register({keys: 'e', label: 'Resolve', run: () => resolve()});
  */
 
