@@ -31,11 +31,11 @@ class Entry:
 
 
 ENTRIES: tuple[Entry, ...] = (
-    Entry("beat-tick", "crm.core.tasks.beat_tick", "default", expires_seconds=25, every_seconds=30),
     Entry("sweep-replies", "support.tasks.sweep_replies", "live", expires_seconds=9, every_seconds=10),
     Entry("sweep-deliveries", "campaigns.tasks.sweep_deliveries", "bulk", expires_seconds=55, every_seconds=60),
     Entry("sweep-jobs", "crm.core.tasks.sweep_jobs", "default", expires_seconds=55, every_seconds=60),
     Entry("segments", "customers.tasks.refresh_segments", "default", expires_seconds=290, every_seconds=300),
+    Entry("recommendations-stale", "recommendations.tasks.refresh_stale", "default", expires_seconds=840, every_seconds=900),
     Entry("attribution", "campaigns.tasks.attribute_orders", "bulk", expires_seconds=840, every_seconds=900),
     Entry("portraits", "customers.tasks.refresh_portraits", "learning", expires_seconds=3500, cron="40 3 * * *"),
     Entry("train-value", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="10 2 * * *", kwargs=(("name", "value"),)),

@@ -7,3 +7,8 @@ class CoreConfig(AppConfig):
     name = "crm.core"
     label = "core"
     verbose_name = "Perennial"
+
+    def ready(self) -> None:
+        from crm.core import registration
+
+        registration.register()

@@ -27,3 +27,9 @@ class PlainPathsMiddleware:
 def client_ip(request: HttpRequest) -> str:
     """Return the peer's address; forwarded headers are not trusted unless the server was told to apply them."""
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def wants_part(request: HttpRequest) -> bool:
+    """Return whether htmx asks for a part of the page; a boosted link or a restored history entry needs the whole."""
+    htmx = getattr(request, "htmx", None)
+    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request

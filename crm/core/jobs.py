@@ -6,7 +6,8 @@ Progress writes at most what the caller sends: call it every few hundred rows, n
 
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Concat
 
 from crm.core import clock
 from crm.core.errors import CrmError
@@ -32,11 +33,7 @@ def begin(job_id: int, *, at: datetime | None = None) -> bool:
     """Claim the job for this worker; False when it is over, cancelled, or alive elsewhere."""
     at = at or clock.now()
     claimable = Q(state=JobState.WAITING) | Q(state=JobState.RUNNING, heartbeat_at__lt=at - STALE_AFTER)
-    return bool(
-        Job.objects.filter(claimable, pk=job_id, cancel_requested=False).update(
-            state=JobState.RUNNING, started_at=at, heartbeat_at=at, error=""
-        )
-    )
+    return bool(Job.objects.filter(claimable, pk=job_id, cancel_requested=False).update(state=JobState.RUNNING, started_at=at, heartbeat_at=at, error=""))
 
 
 def progress(job_id: int, done: int, total: int | None = None, message: str = "") -> None:
@@ -47,6 +44,16 @@ def progress(job_id: int, done: int, total: int | None = None, message: str = ""
     Job.objects.filter(pk=job_id).update(**values)
     if is_cancelled(job_id):
         raise JobCancelled
+
+
+def note(job_id: int, line: str) -> None:
+    """Add one dated line to the job's log; call it for events worth reading later, not per row."""
+    Job.objects.filter(pk=job_id).update(log=Concat("log", Value(f"{clock.now():%Y-%m-%d %H:%M:%S}Z  {line.strip()[:500]}\n")))
+
+
+def beat(job_id: int) -> None:
+    """Say that the worker is alive without saying how far it is."""
+    Job.objects.filter(pk=job_id, state=JobState.RUNNING).update(heartbeat_at=clock.now())
 
 
 def is_cancelled(job_id: int) -> bool:

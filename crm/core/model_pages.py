@@ -1,0 +1,339 @@
+"""All reads of the models pages: what serves, how good it is against its simple baseline, how it came about."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django_celery_beat.models import PeriodicTask
+
+from crm.core import charts, formats, model_words
+from crm.core.charts import Chart
+from crm.core.learning import registry
+from crm.core.learning.registry import TrainingTask
+from crm.core.learning.reports import CalibrationBin, ModelReport, ReportedFigure
+from crm.core.models import Job, ModelVersion
+from crm.core.models.jobs import JobState
+from crm.core.models.learning import ModelState
+from crm.core.tasks import TRAIN
+
+VERSIONS_SHOWN = 25
+RUNS_SHOWN = 10
+RETRAIN_TASK = "crm.core.tasks.retrain"
+# Health of a training task, worst first; the words are in templates/models/list.html.
+FAILING, UNTRAINED, KEPT, SERVING = "failing", "untrained", "kept", "serving"
+
+
+@dataclass(frozen=True, slots=True)
+class FigureLine:
+    """One figure in words. interval: '12%–15%' or ''.  verdict: better | worse | unclear | none, against the baseline."""
+
+    label: str
+    value: str
+    interval: str
+    baseline: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One training task on the list.
+
+    health: failing (the newest run gave no model), untrained, kept (a newer version lost to the serving one), serving.
+    needs: why there is no model, as the last failed run put it.
+    """
+
+    name: str
+    title: str
+    purpose: str
+    health: str
+    version: int | None
+    as_of: datetime | None
+    trained_at: datetime | None
+    rows: int
+    headline: FigureLine | None
+    baseline_name: str
+    needs: str
+    next_run_at: datetime | None
+    job_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsPage:
+    cards: list[ModelCard]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLine:
+    """One training run in the history. may_serve: it has files and does not serve now."""
+
+    version: int
+    state: str
+    state_label: str
+    algorithm: str
+    trained_at: datetime
+    as_of: datetime
+    promoted_at: datetime | None
+    rows: int
+    seconds: float
+    headline: str
+    notes: str
+    may_serve: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    job_id: int
+    state: str
+    state_label: str
+    message: str
+    created_at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPage:
+    card: ModelCard
+    method: str
+    notes: list[str]
+    algorithm: str
+    seconds: float | None
+    figures: list[FigureLine]
+    comparison: Chart | None
+    calibration: Chart | None
+    tables: list[TableView]
+    over_time: Chart | None
+    versions: list[VersionLine]
+    runs: list[RunLine]
+    may_roll_back: bool
+    has_more_versions: bool
+
+
+def models_page(*, at: datetime) -> ModelsPage:
+    """Return every registered training task with what serves. Three queries however many tasks and versions there are."""
+    tasks = registry.tasks()
+    names = [task.name for task in tasks]
+    champions = {version.task: version for version in ModelVersion.objects.filter(task__in=names, state=ModelState.CHAMPION).defer("files")}
+    latest = {
+        version.task: version for version in ModelVersion.objects.filter(task__in=names).order_by("task", "-version").distinct("task").defer("files", "report")
+    }
+    schedule = _next_runs(at)
+    running = dict(Job.objects.filter(kind=TRAIN, state__in=(JobState.WAITING, JobState.RUNNING)).values_list("params__name", "id"))
+    return ModelsPage(cards=[_card(task, champions.get(task.name), latest.get(task.name), schedule.get(task.name), running.get(task.name)) for task in tasks])
+
+
+def model_page(name: str, *, at: datetime) -> ModelPage:
+    """Return one training task with its figures, history and log. Four queries. Raises TaskUnknown."""
+    task = registry.task_named(name)
+    versions = list(ModelVersion.objects.filter(task=name).defer("files").order_by("-version")[: VERSIONS_SHOWN + 1])
+    champion = next((version for version in versions if version.state == ModelState.CHAMPION), None)
+    if champion is None:
+        # It may be older than the versions listed.
+        champion = ModelVersion.objects.filter(task=name, state=ModelState.CHAMPION).first()
+    runs = list(Job.objects.filter(kind=TRAIN, params__name=name).select_related("created_by").defer("log", "result").order_by("-id")[:RUNS_SHOWN])
+    active = next((job.pk for job in runs if not job.is_over), None)
+    report = ModelReport.from_dict(champion.report if champion else {})
+    lines = [_figure(figure) for figure in report.figures]
+    return ModelPage(
+        card=_card(task, champion, versions[0] if versions else None, _next_runs(at).get(name), active),
+        method=report.method,
+        notes=list(report.notes),
+        algorithm=model_words.name(champion.algorithm) if champion else "",
+        seconds=champion.seconds if champion else None,
+        figures=lines,
+        comparison=_comparison(report),
+        calibration=_calibration(report.calibration),
+        tables=[
+            TableView(
+                model_words.table(table.name), [model_words.column(column) for column in table.columns], [[_cell(cell) for cell in row] for row in table.rows]
+            )
+            for table in report.tables
+        ],
+        over_time=_over_time(task, versions),
+        versions=[_version(task, version) for version in versions[:VERSIONS_SHOWN]],
+        runs=[
+            RunLine(job.pk, job.state, str(JobState(job.state).label), job.message or job.error[:200], job.created_at, str(job.created_by or ""))
+            for job in runs
+        ],
+        may_roll_back=champion is not None
+        and any(version.state == ModelState.RETIRED and version.promoted_at and version.path and version.version < champion.version for version in versions),
+        has_more_versions=len(versions) > VERSIONS_SHOWN,
+    )
+
+
+def _card(task: TrainingTask, champion: ModelVersion | None, latest: ModelVersion | None, next_run_at: datetime | None, job_id: int | None) -> ModelCard:
+    report = ModelReport.from_dict(champion.report if champion else {})
+    return ModelCard(
+        name=task.name,
+        title=str(task.title),
+        purpose=str(task.purpose),
+        health=health(champion, latest),
+        version=champion.version if champion else None,
+        as_of=champion.as_of if champion else None,
+        trained_at=champion.trained_at if champion else None,
+        rows=champion.rows if champion else 0,
+        headline=_headline(task, champion, report) if champion else None,
+        baseline_name=model_words.name(report.baseline),
+        needs=latest.notes if latest and latest.state == ModelState.FAILED else "",
+        next_run_at=next_run_at,
+        job_id=job_id,
+    )
+
+
+def health(champion: ModelVersion | None, latest: ModelVersion | None) -> str:
+    """Return failing, untrained, kept or serving from the serving and the newest version of a task."""
+    if latest is not None and latest.state == ModelState.FAILED:
+        return FAILING if champion else UNTRAINED
+    if champion is None:
+        return UNTRAINED
+    return KEPT if latest is not None and latest.version > champion.version else SERVING
+
+
+def _headline(task: TrainingTask, version: ModelVersion, report: ModelReport) -> FigureLine | None:
+    """Return the task's main figure of a version, from its report or, for lack of one, from its bare metrics."""
+    for figure in report.figures:
+        if figure.name == task.main_metric:
+            return _figure(figure)
+    value = version.metrics.get(task.main_metric)
+    if not isinstance(value, (int, float)):
+        return _figure(report.figures[0]) if report.figures else None
+    baseline = version.baseline.get(task.main_metric)
+    return _figure(
+        ReportedFigure(
+            name=task.main_metric,
+            value=value,
+            baseline=baseline if isinstance(baseline, (int, float)) else None,
+            style="number",
+            higher_is_better=task.higher_is_better,
+        )
+    )
+
+
+def _figure(figure: ReportedFigure) -> FigureLine:
+    return FigureLine(
+        label=model_words.figure(figure.name),
+        value=_told(figure.value, figure.style),
+        interval="" if figure.low is None or figure.high is None else f"{_told(figure.low, figure.style)} – {_told(figure.high, figure.style)}",
+        baseline="" if figure.baseline is None else _told(figure.baseline, figure.style),
+        verdict=_verdict(figure),
+    )
+
+
+def _verdict(figure: ReportedFigure) -> str:
+    """Return whether the figure beats its baseline beyond its own interval."""
+    if figure.value is None or figure.baseline is None:
+        return "none"
+    if figure.low is not None and figure.high is not None and figure.low <= figure.baseline <= figure.high:
+        return "unclear"
+    return "better" if (figure.value > figure.baseline) is figure.higher_is_better and figure.value != figure.baseline else "worse"
+
+
+def _told(value: float | None, style: str) -> str:
+    if style == "share":
+        return formats.percent(value, 1)
+    if style == "money":
+        return formats.money(value)
+    if style == "seconds":
+        return formats.duration(value)
+    if style == "days":
+        return _("%(n)s days") % {"n": formats.number(value, 1)}
+    return formats.number(value, 3 if value is not None and abs(value) < 10 else 1)
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return _("yes") if cell else _("no")
+    if isinstance(cell, float):
+        return formats.number(cell, 3 if abs(cell) < 10 else 1)
+    if isinstance(cell, int) or cell is None:
+        return formats.number(cell)
+    text = str(cell)
+    return model_words.figure(text) if text in model_words.FIGURES else model_words.name(text) if text in model_words.NAMES else text
+
+
+def _comparison(report: ModelReport) -> Chart | None:
+    """Return model against baseline as differences with their intervals; only figures that are shares can share a scale."""
+    rows = [
+        charts.Interval(
+            label=model_words.figure(figure.name), estimate=figure.value - figure.baseline, low=figure.low - figure.baseline, high=figure.high - figure.baseline
+        )
+        for figure in report.figures
+        if figure.style == "share" and None not in (figure.value, figure.baseline, figure.low, figure.high)
+    ]
+    return charts.lift_interval(rows, title=_("Difference to the simple baseline, 95% interval")) if rows else None
+
+
+def _calibration(bins: Sequence[CalibrationBin]) -> Chart | None:
+    if not bins:
+        return None
+    drawn = []
+    for part in bins:
+        low, high = _wilson(part.observed, part.rows)
+        drawn.append(charts.CalibrationBin(predicted=part.stated, observed=part.observed, low=low, high=high, count=part.rows))
+    return charts.calibration(drawn, title=_("Said against happened"))
+
+
+def _wilson(share: float, rows: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95% Wilson score interval of a share (Wilson 1927)."""
+    if not rows:
+        return 0.0, 1.0
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    reach = z * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)) / (1 + z * z / rows)
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+def _over_time(task: TrainingTask, versions: Sequence[ModelVersion]) -> Chart | None:
+    """Return the main figure over the versions that have one; nothing for a single point."""
+    points = [(version, version.metrics.get(task.main_metric)) for version in reversed(versions[:VERSIONS_SHOWN])]
+    known = [(version, float(value)) for version, value in points if isinstance(value, (int, float))]
+    if len(known) < 2:
+        return None
+    return charts.line(
+        {model_words.figure(task.main_metric): [value for _version, value in known]},
+        labels=[_("v%(n)s") % {"n": version.version} for version, _value in known],
+        title=_("Main figure by version"),
+        label_title=_("Version"),
+        show=lambda value: formats.number(value, 3),
+    )
+
+
+def _version(task: TrainingTask, version: ModelVersion) -> VersionLine:
+    headline = _headline(task, version, ModelReport.from_dict(version.report))
+    return VersionLine(
+        version=version.version,
+        state=version.state,
+        state_label=str(ModelState(version.state).label),
+        algorithm=model_words.name(version.algorithm),
+        trained_at=version.trained_at,
+        as_of=version.as_of,
+        promoted_at=version.promoted_at,
+        rows=version.rows,
+        seconds=version.seconds,
+        headline=headline.value if headline else "",
+        notes=version.notes,
+        may_serve=version.state in {ModelState.CANDIDATE, ModelState.RETIRED} and bool(version.path),
+    )
+
+
+def _next_runs(at: datetime) -> dict[str, datetime]:
+    """Return when Beat trains each model next, from its own rows. One query."""
+    found: dict[str, datetime] = {}
+    for row in PeriodicTask.objects.filter(task=RETRAIN_TASK, enabled=True).select_related("crontab", "interval", "solar", "clocked"):
+        try:
+            name = json.loads(row.kwargs or "{}").get("name")
+            due = at + row.schedule.remaining_estimate(at)
+        except (ValueError, TypeError, AttributeError):
+            continue
+        if isinstance(name, str):
+            found[name] = min(due, found.get(name, due))
+    return found

@@ -1,0 +1,13 @@
+"""What the kernel itself contributes to the shared registries."""
+
+from django.utils.translation import gettext_lazy as _
+
+from crm.core import job_kinds
+
+
+def register() -> None:
+    """Fill the registries; called once from CoreConfig.ready()."""
+    from crm.core import tasks
+
+    job_kinds.register(job_kinds.JobKind(tasks.TRAIN, _("Training"), tasks.enqueue_training))
+    job_kinds.register(job_kinds.JobKind(tasks.REMOVE_DEMO, _("Remove demo data"), tasks.enqueue_demo_removal))

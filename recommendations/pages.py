@@ -1,0 +1,218 @@
+"""All reads of the recommendation pages."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from crm.core import charts, formats, model_words
+from crm.core.charts import Chart
+from crm.core.errors import NotFound
+from crm.core.learning.reports import ModelReport, ReportedFigure
+from crm.core.models import ModelVersion
+from crm.core.models.learning import ModelState
+from customers.models import Customer, Order, Product
+from recommendations import feedback, ranking
+from recommendations.feedback import FeedbackCounts
+from recommendations.lists import TASK
+from recommendations.models import FeedbackKind, ListState, RecommendationFeedback, RecommendationRule
+from recommendations.ranking import Recommendations
+
+FEEDBACK_DAYS = 30
+FOUND_AT_MOST = 8
+PANEL_LENGTH = 5
+LOOKUP_LENGTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One figure beside popularity's on the same held-out orders."""
+
+    label: str
+    model: str
+    interval: str
+    baseline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What stands behind the lists. version 0: popularity, and `fallback` says why. orders: counted only then."""
+
+    version: int
+    fallback: str
+    trained_at: datetime | None
+    refreshed_at: datetime | None
+    customers: int
+    comparisons: list[Comparison]
+    chart: Chart | None
+    orders: int
+    orders_needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One hit of a look-up: a product or a customer to open."""
+
+    id: int
+    name: str
+    detail: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A look-up box with what it found. list: filled for the one that is open."""
+
+    query: str
+    found: list[Found]
+    open_id: int | None
+    open_name: str
+    list: Recommendations | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    id: int
+    product_id: int
+    product: str
+    sku: str
+    kind: str
+    kind_label: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPage:
+    serving: Serving
+    products: Lookup
+    customers: Lookup
+    rules: list[RuleLine]
+    counts: FeedbackCounts
+    counts_before: FeedbackCounts
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class PanelPage:
+    """The customer page's panel. is_known: the list is the customer's own; otherwise it is what is popular."""
+
+    customer_id: int
+    list: Recommendations
+    dismissed: int
+
+
+def index_page(*, product: str, product_id: int | None, customer: str, customer_id: int | None, at: datetime) -> IndexPage:
+    """Return the page; look-ups with a text find by name, number or e-mail, those with an id open it. At most 12 queries but for open lists.
+
+    An id that does not exist opens nothing.
+    """
+    since = at - timedelta(days=FEEDBACK_DAYS)
+    return IndexPage(
+        serving=_serving(),
+        products=_product_lookup(product, product_id, at),
+        customers=_customer_lookup(customer, customer_id, at),
+        rules=[
+            RuleLine(rule.pk, rule.product_id, rule.product.name_in(get_language() or "en"), rule.product.sku or rule.product.external_id, rule.kind, rule.get_kind_display(), rule.created_at)
+            for rule in RecommendationRule.objects.select_related("product").order_by("kind", "product__name", "pk")
+        ],
+        counts=feedback.counts(since=since, until=at),
+        counts_before=feedback.counts(since=since - timedelta(days=FEEDBACK_DAYS), until=since),
+        days=FEEDBACK_DAYS,
+    )
+
+
+def customer_panel(*, customer_id: int, at: datetime) -> PanelPage:
+    """Return a customer's next best products. Raises NotFound. Nine queries."""
+    if not Customer.objects.filter(pk=customer_id).exists():
+        raise NotFound(_("There is no such customer."))
+    return PanelPage(
+        customer_id=customer_id,
+        list=ranking.for_customer(customer_id=customer_id, limit=PANEL_LENGTH, at=at),
+        dismissed=RecommendationFeedback.objects.filter(customer_id=customer_id, kind=FeedbackKind.DISMISSED).count(),
+    )
+
+
+def find_products(text: str, *, limit: int = FOUND_AT_MOST) -> list[Product]:
+    """Return goods whose number is the text or whose name holds it, exact numbers first. One query; two with a number."""
+    text = text.replace("\x00", "").strip()[:100]
+    if not text:
+        return []
+    goods = Product.objects.filter(is_goods=True)
+    exact = list(goods.filter(Q(sku__iexact=text) | Q(external_id__iexact=text)).order_by("pk")[:limit])
+    named = goods.filter(Q(name__icontains=text) | Q(names__icontains=text)).exclude(pk__in=[product.pk for product in exact]).order_by("name", "pk")
+    return [*exact, *named[: max(limit - len(exact), 0)]]
+
+
+def _serving() -> Serving:
+    state = ListState.objects.filter(pk=1).first()
+    champion = ModelVersion.objects.filter(task=TASK, state=ModelState.CHAMPION).defer("files").first()
+    version = state.model_version if state else 0
+    report = ModelReport.from_dict(champion.report if champion else {})
+    needed = settings.CRM_RECOMMEND_MIN_ORDERS
+    return Serving(
+        version=version,
+        fallback=(state.fallback or "missing") if state and not version else "" if state else "never",
+        trained_at=champion.trained_at if champion else None,
+        refreshed_at=state.refreshed_at if state else None,
+        customers=state.customers if state else 0,
+        comparisons=[_comparison(figure) for figure in report.figures if version],
+        chart=_chart(report) if version else None,
+        # Counted up to what is needed only: the page wants "you have n", not a scan of a million orders.
+        orders=0 if version else len(Order.objects.filter(customer__isnull=False).order_by().values_list("pk")[:needed]),
+        orders_needed=needed,
+    )
+
+
+def _comparison(figure: ReportedFigure) -> Comparison:
+    told = (lambda value: formats.percent(value, 1)) if figure.style == "share" else (lambda value: formats.number(value, 3))
+    has_interval = figure.low is not None and figure.high is not None
+    return Comparison(
+        label=model_words.figure(figure.name),
+        model=told(figure.value),
+        interval=f"{told(figure.low)} – {told(figure.high)}" if has_interval else "",
+        baseline=told(figure.baseline) if figure.baseline is not None else formats.MISSING,
+    )
+
+
+def _chart(report: ModelReport) -> Chart | None:
+    """Return the model's advantage over popularity with its interval, for the figures that have one."""
+    rows = [
+        charts.Interval(label=model_words.figure(figure.name), estimate=figure.value - figure.baseline, low=figure.low - figure.baseline, high=figure.high - figure.baseline)
+        for figure in report.figures
+        if figure.style == "share" and None not in (figure.value, figure.baseline, figure.low, figure.high)
+    ]
+    return charts.lift_interval(rows, title=_("Advantage over what is popular")) if rows else None
+
+
+def _product_lookup(text: str, product_id: int | None, at: datetime) -> Lookup:
+    language = get_language() or "en"
+    opened = Product.objects.filter(pk=product_id).first() if product_id else None
+    found = find_products(text)
+    if opened is None and len(found) == 1:
+        opened = found[0]
+    return Lookup(
+        query=text,
+        found=[Found(product.pk, product.name_in(language), product.sku or product.external_id, opened is not None and product.pk == opened.pk) for product in found],
+        open_id=opened.pk if opened else None,
+        open_name=opened.name_in(language) if opened else "",
+        list=ranking.for_product(product_id=opened.pk, limit=LOOKUP_LENGTH, at=at) if opened else None,
+    )
+
+
+def _customer_lookup(text: str, customer_id: int | None, at: datetime) -> Lookup:
+    opened = Customer.objects.people().filter(pk=customer_id).first() if customer_id else None
+    text = text.replace("\x00", "").strip()[:100]
+    matching = Q(name__icontains=text) | Q(email__istartswith=text) | Q(identities__value__iexact=text)
+    found = list(Customer.objects.people().filter(matching).distinct().order_by("-last_seen_at", "-pk")[:FOUND_AT_MOST]) if text else []
+    if opened is None and len(found) == 1:
+        opened = found[0]
+    return Lookup(
+        query=text,
+        found=[Found(customer.pk, str(customer), customer.email, opened is not None and customer.pk == opened.pk) for customer in found],
+        open_id=opened.pk if opened else None,
+        open_name=str(opened) if opened else "",
+        list=ranking.for_customer(customer_id=opened.pk, limit=LOOKUP_LENGTH, at=at) if opened else None,
+    )

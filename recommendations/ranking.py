@@ -1,0 +1,243 @@
+"""The front door of recommendations: what to show a customer or beside a product, now.
+
+Lists are computed ahead (recommendations/lists.py); what may not be shown is left out here, at the last moment: what is
+unavailable, not goods, blocked by a rule, refused by this customer, or bought a short while ago. Customers without a
+list of their own get the popularity list, and every answer says which of the two it is.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Count, Q
+from django.utils.translation import get_language
+
+from crm.core.errors import NotFound
+from customers.models import OrderLine, Product
+from customers.models.order import OrderStatus
+from recommendations import explain
+from recommendations.lists import RefreshReport, refresh
+from recommendations.models import (
+    CustomerRecommendation,
+    FeedbackKind,
+    ListState,
+    PopularProduct,
+    ProductRecommendation,
+    RecommendationFeedback,
+    RecommendationRule,
+    RuleKind,
+)
+
+__all__ = ["Recommendation", "Recommendations", "RefreshReport", "for_customer", "for_customers", "for_product", "popular", "refresh"]
+
+# Days that count for popularity while no list was ever computed: a season's taste, not an old one.
+LIVE_POPULARITY_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One product to show.
+
+    rank: 1 is first.  score: comparable within one list only.  reason: the stored fact; why: the same in words.
+    together: for a product's list, by how many customers both were bought.
+    """
+
+    product_id: int
+    external_id: str
+    sku: str
+    name: str
+    price_amount: Decimal | None
+    currency: str
+    url: str
+    image_url: str
+    rank: int
+    score: float
+    reason: explain.Reason
+    why: str
+    is_boosted: bool
+    model_version: int
+    together: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendations:
+    """A list ready to show.
+
+    model_version: 0 when popularity serves.  fallback: why no model stands behind the list: '' (one does), 'no_history'
+    (too little is known of this customer or product), 'missing', 'corrupt', 'incompatible', 'too_little' (orders to learn
+    from) or 'never' (nothing was computed yet).  computed_at: when the list was made, None when it was made just now.
+    """
+
+    items: tuple[Recommendation, ...]
+    model_version: int
+    fallback: str
+    computed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    product_id: int
+    score: float
+    reason: explain.Reason
+    model_version: int
+    computed_at: datetime | None
+    together: int = 0
+
+
+def for_customer(*, customer_id: int, limit: int = 8, at: datetime, language: str | None = None) -> Recommendations:
+    """Return what to show one customer at that moment; not empty while anything sellable was ever bought. Seven queries."""
+    return for_customers(customer_ids=[customer_id], limit=limit, at=at, language=language)[customer_id]
+
+
+def for_customers(*, customer_ids: Iterable[int], limit: int = 8, at: datetime, language: str | None = None) -> dict[int, Recommendations]:
+    """Return a list for every id given; ids nobody has get what is popular. Seven queries whatever the number of ids.
+
+    Meant for up to a few thousand customers at once, such as a batch of a campaign.  language: of names and reasons,
+    default the active one.
+    """
+    ids = list(dict.fromkeys(customer_ids))
+    state = ListState.objects.filter(pk=1).first()
+    own: dict[int, list[_Candidate]] = defaultdict(list)
+    rows = CustomerRecommendation.objects.filter(_sellable("product__"), customer_id__in=ids).order_by("customer_id", "rank", "id")
+    for customer_id, *values in rows.values_list("customer_id", "product_id", "score", "reason", "model_version", "computed_at"):
+        own[customer_id].append(_Candidate(*values))
+    shared, unwanted, boosted = _popular(at), _unwanted(ids, at), _boosted()
+    chosen = {customer_id: _choose([*own[customer_id], *shared], unwanted[customer_id], boosted, limit) for customer_id in ids}
+    lines = _printed(chosen, boosted, language)
+    return {
+        customer_id: Recommendations(
+            items=lines[customer_id],
+            model_version=own[customer_id][0].model_version if own[customer_id] else 0,
+            fallback="" if own[customer_id] else _fallback(state),
+            computed_at=(own[customer_id] or shared)[0].computed_at if own[customer_id] or shared else None,
+        )
+        for customer_id in ids
+    }
+
+
+def for_product(*, product_id: int, limit: int = 8, at: datetime, language: str | None = None) -> Recommendations:
+    """Return what goes with a product, popular products where too little is known of it. At most seven queries. Raises NotFound."""
+    if not Product.objects.filter(pk=product_id).exists():
+        raise NotFound
+    state = ListState.objects.filter(pk=1).first()
+    rows = ProductRecommendation.objects.filter(_sellable("other__"), product_id=product_id).order_by("rank", "id")
+    reason: explain.Reason = {"code": explain.BOUGHT_WITH, "product_id": product_id}
+    own = [
+        _Candidate(other_id, score, reason, version, computed_at, together)
+        for other_id, score, version, computed_at, together in rows.values_list("other_id", "score", "model_version", "computed_at", "together")
+    ]
+    shared = [] if own else _popular(at)
+    boosted = _boosted()
+    chosen = _choose(own or shared, {product_id}, boosted, limit)
+    return Recommendations(
+        items=_printed({product_id: chosen}, boosted, language)[product_id],
+        model_version=own[0].model_version if own else 0,
+        fallback="" if own else _fallback(state),
+        computed_at=(own or shared)[0].computed_at if own or shared else None,
+    )
+
+
+def popular(*, limit: int = 8, at: datetime, language: str | None = None) -> Recommendations:
+    """Return what sells best now, for a visitor nobody knows. At most five queries."""
+    state = ListState.objects.filter(pk=1).first()
+    shared, boosted = _popular(at), _boosted()
+    chosen = _choose(shared, set(), boosted, limit)
+    fallback = state.fallback if state and state.fallback else "no_history"
+    return Recommendations(
+        items=_printed({0: chosen}, boosted, language)[0], model_version=0, fallback=fallback if state else "never", computed_at=shared[0].computed_at if shared else None
+    )
+
+
+def _sellable(prefix: str) -> Q:
+    """Return the condition on a product that may be shown at all; `prefix` leads to the product."""
+    blocked = Q(**{f"{prefix}recommendation_rule__kind": RuleKind.BLOCK})
+    return Q(**{f"{prefix}is_available": True, f"{prefix}is_goods": True}) & ~blocked
+
+
+def _popular(at: datetime) -> list[_Candidate]:
+    """Return the popularity list; while none was computed it is counted on the spot. One query, two in that case."""
+    rows = PopularProduct.objects.filter(_sellable("product__")).order_by("rank").values_list("product_id", "score", "computed_at")
+    reason: explain.Reason = {"code": explain.POPULAR}
+    candidates = [_Candidate(product_id, score, reason, 0, computed_at) for product_id, score, computed_at in rows]
+    if candidates:
+        return candidates
+    counted = (
+        OrderLine.objects.filter(_sellable("product__"), order__placed_at__gte=at - timedelta(days=LIVE_POPULARITY_DAYS), order__placed_at__lte=at)
+        .exclude(order__status=OrderStatus.CANCELLED)
+        .values_list("product_id")
+        .annotate(orders=Count("order_id", distinct=True))
+        .order_by("-orders", "product_id")[: settings.CRM_RECOMMEND_LIST_LENGTH]
+    )
+    return [_Candidate(product_id, float(orders), reason, 0, None) for product_id, orders in counted]
+
+
+def _unwanted(customer_ids: Sequence[int], at: datetime) -> dict[int, set[int]]:
+    """Return per customer the products refused once or bought lately. Two queries."""
+    unwanted: dict[int, set[int]] = defaultdict(set)
+    refused = RecommendationFeedback.objects.filter(customer_id__in=customer_ids, kind=FeedbackKind.DISMISSED).order_by()
+    bought = OrderLine.objects.filter(
+        order__customer_id__in=customer_ids, order__placed_at__gt=at - timedelta(days=settings.CRM_RECOMMEND_REBUY_DAYS), order__placed_at__lte=at
+    ).exclude(order__status=OrderStatus.CANCELLED)
+    for customer_id, product_id in refused.values_list("customer_id", "product_id"):
+        unwanted[customer_id].add(product_id)
+    for customer_id, product_id in bought.order_by().values_list("order__customer_id", "product_id"):
+        unwanted[customer_id].add(product_id)
+    return unwanted
+
+
+def _boosted() -> frozenset[int]:
+    return frozenset(RecommendationRule.objects.filter(kind=RuleKind.BOOST).order_by().values_list("product_id", flat=True))
+
+
+def _choose(candidates: Iterable[_Candidate], unwanted: set[int], boosted: frozenset[int], limit: int) -> list[_Candidate]:
+    """Return the first `limit` candidates, each product once, boosted ones before the rest and otherwise in their order."""
+    kept: dict[int, _Candidate] = {}
+    for candidate in candidates:
+        if candidate.product_id not in unwanted:
+            kept.setdefault(candidate.product_id, candidate)
+    return sorted(kept.values(), key=lambda candidate: candidate.product_id not in boosted)[: max(limit, 0)]
+
+
+def _fallback(state: ListState | None) -> str:
+    if state is None:
+        return "never"
+    return state.fallback or "no_history"
+
+
+def _printed(chosen: dict[int, list[_Candidate]], boosted: frozenset[int], language: str | None) -> dict[int, tuple[Recommendation, ...]]:
+    """Return the candidates with their products' names, prices and reasons in words. One query."""
+    language = language or get_language() or "en"
+    needed = {candidate.product_id for candidates in chosen.values() for candidate in candidates}
+    needed |= explain.mentioned([candidate.reason for candidates in chosen.values() for candidate in candidates])
+    products = Product.objects.only("external_id", "sku", "name", "names", "price_amount", "currency", "url", "image_url").in_bulk(needed) if needed else {}
+    names = {product_id: product.name_in(language) for product_id, product in products.items()}
+    return {
+        owner: tuple(
+            _line(candidate, products[candidate.product_id], rank, names, boosted)
+            for rank, candidate in enumerate((one for one in candidates if one.product_id in products), start=1)
+        )
+        for owner, candidates in chosen.items()
+    }
+
+
+def _line(candidate: _Candidate, product: Product, rank: int, names: dict[int, str], boosted: frozenset[int]) -> Recommendation:
+    return Recommendation(
+        product_id=candidate.product_id,
+        external_id=product.external_id,
+        sku=product.sku,
+        name=names[candidate.product_id],
+        price_amount=product.price_amount,
+        currency=product.currency,
+        url=product.url,
+        image_url=product.image_url,
+        rank=rank,
+        score=candidate.score,
+        reason=candidate.reason,
+        why=explain.words(candidate.reason, names),
+        is_boosted=candidate.product_id in boosted,
+        model_version=candidate.model_version,
+        together=candidate.together,
+    )
