@@ -9,6 +9,7 @@ class CustomersConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from customers import registration
+        from customers import listeners, registration
 
         registration.register()
+        listeners.connect()

@@ -1,5 +1,55 @@
 """Everything this app contributes to the shared registries, in one visible list."""
 
+from django.utils.translation import gettext_lazy as _
+
+from crm.core.learning import registry
+from crm.core.learning.registry import TrainingOutcome, TrainingTask
+from crm.core.registries import SearchSource, search_sources
+from customers import search
+
 
 def register() -> None:
     """Fill the registries; called once from CustomersConfig.ready()."""
+    registry.register(
+        TrainingTask(
+            name="value",
+            title=_("Customer value"),
+            purpose=_("Expects each customer's orders and spending of the coming months, and how likely they are still with us."),
+            run=_run("train_value"),
+            main_metric="spearman_spend",
+        ),
+        TrainingTask(
+            name="lifecycle",
+            title=_("Lifecycle stages"),
+            purpose=_("Learns the shop's rhythm and names each customer's stage: new, growing, loyal, at risk, lapsed, reactivated."),
+            run=_run("train_lifecycle"),
+            main_metric="auroc",
+        ),
+        TrainingTask(
+            name="sentiment",
+            title=_("Mood of reviews"),
+            purpose=_("Reads praise and blame in reviews, in English and Chinese."),
+            run=_run("train_sentiment"),
+            main_metric="macro_f1",
+        ),
+    )
+    for source in (
+        SearchSource("customers", "customers.view", search.customers),
+        SearchSource("segments", "segments.view", search.segments),
+        SearchSource("orders", "customers.view", search.orders),
+        SearchSource("products", "customers.view", search.products),
+    ):
+        search_sources[source.name] = source
+
+
+class _run:  # noqa: N801 - reads as a verb where it is used
+    """A training run by name; numpy and SciPy load with the first training, not with every start of the program."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+
+    def __call__(self, **arguments: object) -> TrainingOutcome:
+        from customers.ml import training
+
+        outcome: TrainingOutcome = getattr(training, self.function)(**arguments)
+        return outcome
