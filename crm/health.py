@@ -40,7 +40,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "status": "ready" if ready else "not_ready",
         "parts": {name: {"status": "ok" if part.ok else "red"} | part.detail for name, part in parts.items()},
     }
-    return _json(body, status=200 if ready else 503)
+    response = _json(body, status=200 if ready else 503)
+    # Asked every few seconds by whoever waits: the answer is the report, a log line each time is noise.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def _measured(check: Callable[[], None]) -> Part:

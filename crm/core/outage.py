@@ -81,6 +81,8 @@ def unavailable(request: HttpRequest, error: BaseException) -> HttpResponse:
         response = HttpResponse(_page(), status=503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response["Cache-Control"] = "no-store"
+    # Django would log each as an error with a traceback; one warning above is enough.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 

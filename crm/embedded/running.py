@@ -112,7 +112,6 @@ class Running:
             if ours:
                 self._services.append(name)
                 start(self._data_dir)
-                self._logs[name] = KeeperLog(places.log_path(self._data_dir, name))
                 self._console.up(f"{name} is running")
         if not settings.CRM_EMBEDDED_POSTGRES:
             checks.database_answers()
@@ -131,7 +130,7 @@ class Running:
             return False
         if _untrained() and not self.stopping:
             # A model that cannot be trained yet says so on its page and rests on its baseline: no reason not to start.
-            self._step("train", "retrain", "--all", what="training the first models")
+            self._step("train", "retrain", "--all", what="training the first models", failed="not all could be trained; their pages say why")
         return not self.stopping
 
     def _fill(self) -> bool:
@@ -148,7 +147,7 @@ class Running:
         mark.unlink(missing_ok=True)
         return True
 
-    def _step(self, name: str, *arguments: str, what: str) -> bool:
+    def _step(self, name: str, *arguments: str, what: str, failed: str = "") -> bool:
         if self.stopping:
             return False
         # Not held during the step: it would keep a migration from its locks.
@@ -158,12 +157,15 @@ class Running:
         if code == 0:
             self._console.up(f"{what}: done")
         elif code is not None:
-            self._console.up(f"{what}: failed with exit code {code}")
+            self._console.up(f"{what}: {failed or f'failed with exit code {code}'}")
         return code == 0
 
     def _start_programs(self) -> None:
         env = self._environment
         connections.close_all()
+        self._logs = {name: KeeperLog(places.log_path(self._data_dir, name)) for name in self._services}
+        # WhiteNoise warns about a missing folder, although it serves from the apps' folders here.
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         if self._smtp_port is not None:
             self._supervisor.start(stack.sink(folder=settings.CRM_OUTBOX_DIR, port=self._smtp_port, env=env))
         self._supervisor.start(stack.web(host=self._options.host, port=self._options.port, env=env))

@@ -30,6 +30,9 @@ def environment(*, public_url: str, smtp_port: int | None, allowed_host: str = "
     chosen.setdefault("TOKENIZERS_PARALLELISM", "false")
     # glibc's default of eight arenas per core makes threaded workers keep several times the memory they use.
     chosen.setdefault("MALLOC_ARENA_MAX", "2")
+    if os.geteuid() == 0:
+        # Celery's four lines per worker; a container's root is what it is, and production runs a user (operations.md).
+        chosen.setdefault("PYTHONWARNINGS", "ignore:You're running the worker with superuser")
     if smtp_port is not None:
         chosen["CRM_SMTP_PORT"] = str(smtp_port)
     if allowed_host and "CRM_ALLOWED_HOSTS" not in chosen and "CRM_ALLOWED_HOSTS_FILE" not in chosen:
@@ -50,7 +53,7 @@ def worker(queue: str, *, env: dict[str, str]) -> Program:
     SIGTERM lets running tasks end. SIGQUIT, after the grace, hands them back to the queue, so a training stopped
     half-way starts again with the next `up`.
     """
-    command = (sys.executable, "-m", "celery", "-A", "crm", "worker", "-Q", queue, "-n", f"{queue}@%h", "--loglevel=WARNING")
+    command = (sys.executable, "-m", "celery", "-A", "crm", "--quiet", "worker", "-Q", queue, "-n", f"{queue}@%h", "--loglevel=WARNING")
     # Each of these keeps the workers in touch with one another, which nothing here reads.
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     if queue == "learning":
@@ -69,7 +72,7 @@ def worker(queue: str, *, env: dict[str, str]) -> Program:
 
 def beat(*, env: dict[str, str]) -> Program:
     # No pid file and no schedule file: the lease in Redis says which Beat is active, the database what is due.
-    return Program(BEAT, (sys.executable, "-m", "celery", "-A", "crm", "beat", "--loglevel=WARNING", "--pidfile="), env, grace_seconds=5)
+    return Program(BEAT, (sys.executable, "-m", "celery", "-A", "crm", "--quiet", "beat", "--loglevel=WARNING", "--pidfile="), env, grace_seconds=5)
 
 
 def sink(*, folder: Path, port: int, env: dict[str, str]) -> Program:
@@ -79,7 +82,7 @@ def sink(*, folder: Path, port: int, env: dict[str, str]) -> Program:
 
 def manage(name: str, *arguments: str, env: dict[str, str]) -> Program:
     """Return a step of the start: a management command, its output prefixed with `name`."""
-    return Program(name, (sys.executable, "manage.py", *arguments), env, grace_seconds=10)
+    return Program(name, (sys.executable, "manage.py", *arguments, "--skip-checks"), env, grace_seconds=10)
 
 
 def uses_local_sink(settings: object) -> bool:
