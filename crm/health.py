@@ -23,13 +23,13 @@ class Part:
 
 
 @require_safe
-def healthz(request: HttpRequest) -> JsonResponse:
+def healthz(_request: HttpRequest) -> JsonResponse:
     """Return 200 while the process can answer at all; touches nothing else."""
     return _json({"status": "ok"}, status=200)
 
 
 @require_safe
-def readyz(request: HttpRequest) -> JsonResponse:
+def readyz(_request: HttpRequest) -> JsonResponse:
     """Return every part's status: 200 when all are green, 503 while any is red."""
     parts: dict[str, Part] = {"database": _measured(_database)}
     parts["redis"] = _measured(_redis)
@@ -79,7 +79,10 @@ def _background(redis_is_up: bool) -> dict[str, Part]:
     parts = {}
     for name, key in keys.items():
         at = seen[key]
-        parts[name] = Part(ok=False, detail={"reason": "no sign of life"}) if at is None else Part(ok=True, detail={"seconds_ago": round((now - at).total_seconds(), 1)})
+        if at is None:
+            parts[name] = Part(ok=False, detail={"reason": "no sign of life"})
+        else:
+            parts[name] = Part(ok=True, detail={"seconds_ago": round((now - at).total_seconds(), 1)})
     return parts
 
 

@@ -56,7 +56,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
         self._beat(queues)
         self._timer = parent.timer.call_repeatedly(EVERY_SECONDS, self._beat, (queues,))
 
-    def stop(self, parent: Any) -> None:
+    def stop(self, _parent: Any) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

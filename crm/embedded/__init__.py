@@ -17,7 +17,7 @@ from crm.embedded import lease, places, postgres, redis
 from crm.embedded.errors import EmbeddedError, ServiceFailed
 from crm.embedded.service import Service
 
-__all__ = ["EmbeddedError", "ensure", "ensure_database_url", "ensure_redis_url", "leave", "lease_descriptors", "let_go", "stop_all"]
+__all__ = ["EmbeddedError", "ensure", "ensure_database_url", "ensure_redis_url", "lease_descriptors", "leave", "let_go", "stop_all"]
 
 # First start writes a whole cluster: 1-3 s here, more on a slow disk.
 START_SECONDS = 90.0
@@ -175,6 +175,6 @@ def _start_keeper(service: Service, log_path: Path, *, volatile: bool) -> subpro
 
 def _last_words(log_path: Path) -> str:
     lines = [line for line in log_path.read_text(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines[-20:] if "FATAL" in line or "#" in line and "rror" in line]
+    telling = [line for line in lines[-20:] if "FATAL" in line or ("#" in line and "rror" in line)]
     line = (telling or lines or ["no output"])[-1]
     return line.removeprefix("keeper: ")

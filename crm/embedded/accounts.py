@@ -55,9 +55,7 @@ def choose(home: Path) -> Account:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid, switch=True)
-    raise EmbeddedError(
-        f"root cannot run PostgreSQL and none of the users {', '.join(CANDIDATES)} exists; run as another user or set DATABASE_URL."
-    )
+    raise EmbeddedError(f"root cannot run PostgreSQL and none of the users {', '.join(CANDIDATES)} exists; run as another user or set DATABASE_URL.")
 
 
 def needs_passage(account: Account, *paths: Path) -> bool:

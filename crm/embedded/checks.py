@@ -41,7 +41,9 @@ def port_is_free(host: str, port: int, *, name: str) -> None:
                 raise CannotStart(f"{name}={port} is already in use on {host}; end the program that uses it, or choose another with --port or PORT.") from None
             if error.errno == errno.EACCES:
                 raise CannotStart(f"{name}={port} needs administrator rights; choose a port above 1023 with --port or PORT.") from None
-            raise CannotStart(f"--host={host!r} is not an address of this machine ({error.strerror}); write 127.0.0.1, or 0.0.0.0 for all of its addresses.") from None
+            raise CannotStart(
+                f"--host={host!r} is not an address of this machine ({error.strerror}); write 127.0.0.1, or 0.0.0.0 for all of its addresses."
+            ) from None
 
 
 def folder_is_writable(folder: Path) -> None:

@@ -21,9 +21,7 @@ def _open(data_dir: Path, name: str) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise PlaceRefused(
-            f"PERENNIAL_DATA_DIR: cannot write to {folder} ({error.strerror}); choose a folder this user can write to."
-        ) from error
+        raise PlaceRefused(f"PERENNIAL_DATA_DIR: cannot write to {folder} ({error.strerror}); choose a folder this user can write to.") from error
 
 
 def try_exclusive(data_dir: Path, name: str) -> int | None:

@@ -60,7 +60,7 @@ class Keep:
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._mails = mailbox.Maildir(folder, create=True)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         # The envelope is what the other side really asked for; the headers inside may say something else.
         lines = [f"X-Envelope-From: {envelope.mail_from}", *(f"X-Envelope-To: {address}" for address in envelope.rcpt_tos)]
         content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()

@@ -1,10 +1,10 @@
 """Where the local stack keeps its files below the data folder.
 
-    <data>/postgres/       PostgreSQL's data and, where the path is short enough, its socket
-    <data>/redis/          Redis' append-only file and socket
-    <data>/run/            locks and leases; nothing here matters once all processes are gone
-    <data>/log/            one log per service
-    <data>/outbox/         the Maildir of the local mail sink
+<data>/postgres/       PostgreSQL's data and, where the path is short enough, its socket
+<data>/redis/          Redis' append-only file and socket
+<data>/run/            locks and leases; nothing here matters once all processes are gone
+<data>/log/            one log per service
+<data>/outbox/         the Maildir of the local mail sink
 """
 
 import hashlib
@@ -56,6 +56,4 @@ def make_private(folder: Path, *, uid: int, gid: int) -> None:
             os.chown(folder, uid, gid)
         folder.chmod(0o700)
     except OSError as error:
-        raise PlaceRefused(
-            f"PERENNIAL_DATA_DIR: cannot use {folder} ({error.strerror}); choose a folder this user can write to."
-        ) from error
+        raise PlaceRefused(f"PERENNIAL_DATA_DIR: cannot use {folder} ({error.strerror}); choose a folder this user can write to.") from error

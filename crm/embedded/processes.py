@@ -75,15 +75,14 @@ class Supervisor:
     def run(self, program: Program, *, interrupted: Callable[[], bool]) -> int | None:
         """Run a program to its end and return its exit code; when `interrupted` turns true, end it and return None."""
         child = Child(program)
-        self._spawn(child)
-        assert child.process is not None
-        while child.process.poll() is None:
+        process = self._spawn(child)
+        while process.poll() is None:
             if interrupted():
                 self._end([child], hurry=lambda: False)
                 return None
             self._read(0.1)
         self._drain(child)
-        return child.process.returncode
+        return process.returncode
 
     def turn(self, seconds: float = 0.25) -> None:
         """Pass on output for up to `seconds`, then look after every child once."""
@@ -94,7 +93,7 @@ class Supervisor:
                 if now >= child.start_again_at:
                     self._spawn(child)
             elif child.process.poll() is not None:
-                self._on_end(child, now)
+                self._on_end(child, child.process.returncode, now)
 
     def pid(self, name: str) -> int | None:
         """Return the process id of the named program, None while it is between two lives."""
@@ -109,7 +108,7 @@ class Supervisor:
         children = [self._children.pop(name) for name in names if name in self._children]
         self._end(children, hurry=hurry)
 
-    def _spawn(self, child: Child) -> None:
+    def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
         program = child.program
         parent = os.getpid()
 
@@ -120,7 +119,7 @@ class Supervisor:
             if program.niceness:
                 os.nice(program.niceness)
 
-        child.process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
+        process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
             program.command,
             cwd=self._directory,
             env=dict(program.environment),
@@ -133,22 +132,23 @@ class Supervisor:
             start_new_session=True,
             preexec_fn=prepare,
         )
+        child.process = process
         child.started_at = time.monotonic()
         child.unfinished = b""
-        child.groups.add(child.process.pid)
-        assert child.process.stdout is not None
-        os.set_blocking(child.process.stdout.fileno(), False)
-        self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
+        child.groups.add(process.pid)
+        if process.stdout is not None:
+            os.set_blocking(process.stdout.fileno(), False)
+            self._selector.register(process.stdout, selectors.EVENT_READ, child)
+        return process
 
-    def _on_end(self, child: Child, now: float) -> None:
-        assert child.process is not None
+    def _on_end(self, child: Child, code: int, now: float) -> None:
         self._drain(child)
         # Its own children (a worker's pool) must not live on beside the new one.
         _signal_groups([child], signal.SIGKILL)
         child.groups.clear()
         if now - child.started_at > SETTLED_SECONDS:
             child.pause = FIRST_PAUSE_SECONDS
-        self._say(child.program.name, f"ended with {describe(child.process.returncode)}; starting it again in {child.pause:.1f} s")
+        self._say(child.program.name, f"ended with {describe(code)}; starting it again in {child.pause:.1f} s")
         child.process = None
         child.start_again_at = now + child.pause
         child.pause = min(child.pause * 2, LONGEST_PAUSE_SECONDS)

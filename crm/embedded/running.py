@@ -64,9 +64,7 @@ class Running:
         """Start everything and stay until asked to end. Returns the exit code; raises EmbeddedError for wrong settings."""
         self._only_one = lease.try_exclusive(self._data_dir, "up")
         if self._only_one is None:
-            raise checks.CannotStart(
-                f"PERENNIAL_DATA_DIR: another `manage.py up` already runs on {self._data_dir}; end it, or give this one another folder."
-            )
+            raise checks.CannotStart(f"PERENNIAL_DATA_DIR: another `manage.py up` already runs on {self._data_dir}; end it, or give this one another folder.")
         self._console.plain(_banner(self.url, self._data_dir))
         catalogues.compile_all()
         self._start_services()
