@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Count
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models import Campaign, Delivery, DeliveryState
 from customers import consent
 from customers.models import Customer
-from customers.models.consent import Channel, Purpose
+from customers.models.consent import Purpose
 
 SAMPLE = 5
 # States in which a message went out or may have: an unknown one counts against the cap, never in its favour.
@@ -31,16 +32,14 @@ NO_TEXT = "no_text"
 REASONS: dict[str, str | Promise] = {
     "no_consent": _("Never agreed to marketing mail"),
     "withdrawn": _("Unsubscribed"),
-    "unsubscribed": _("Unsubscribed"),
     "bounced": _("The address does not work"),
     "complained": _("Marked a mail as spam"),
     "no_address": _("No e-mail address"),
     "invalid_address": _("The address is not a valid one"),
     "address_refused": _("The mail server refused the address"),
     "message_refused": _("The mail server refused the message"),
-    "anonymous": _("Anonymous visitor"),
     "merged": _("Joined with another customer"),
-    "unknown_customer": _("No longer in the records"),
+    "unknown": _("No longer in the records"),
     FREQUENCY_CAP: _("Had enough mails lately"),
     SAME_ADDRESS: _("Another customer has the same address"),
     NO_TEXT: _("No text in a language for this customer"),
@@ -51,8 +50,8 @@ REASONS: dict[str, str | Promise] = {
 
 
 def reason_label(code: str) -> str | Promise:
-    """Return the words for a stored reason; a code from elsewhere is shown with its underscores as spaces."""
-    return REASONS.get(code, code.replace("_", " ").capitalize())
+    """Return the words for a stored reason; codes of the consent ledger bring their own."""
+    return REASONS.get(code) or gettext(consent.REASONS.get(code, code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +175,13 @@ def verdicts(*, customer_ids: Iterable[int], channel: str, at: datetime, campaig
     campaign_id: its own deliveries do not count against the frequency cap, so that a resumed send does not block itself.
     """
     ids = list(customer_ids)
-    allowed = consent.may_contact(customer_ids=ids, channel=Channel(channel), purpose=Purpose.MARKETING, at=at)
-    capped = _capped([one for one in ids if one in allowed and allowed[one].allowed], at=at, campaign_id=campaign_id)
+    allowed = consent.may_contact(customer_ids=ids, channel=channel, purpose=Purpose.MARKETING, at=at)
+    capped = _capped([one for one in ids if allowed[one].allowed], at=at, campaign_id=campaign_id)
     judged: dict[int, Verdict] = {}
     for one in ids:
-        verdict = allowed.get(one)
-        if verdict is None:
-            judged[one] = Verdict(allowed=False, reason="unknown_customer")
-        elif not verdict.allowed:
-            judged[one] = Verdict(allowed=False, reason=str(verdict.reason)[:60])
+        verdict = allowed[one]
+        if not verdict.allowed:
+            judged[one] = Verdict(allowed=False, reason=verdict.reason)
         elif one in capped:
             judged[one] = Verdict(allowed=False, reason=FREQUENCY_CAP)
         else:

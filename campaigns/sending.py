@@ -27,7 +27,8 @@ from crm.core.models import Job, User
 from crm.core.models.jobs import JobState
 from customers import consent
 from customers.models import Customer
-from customers.models.consent import Channel as ConsentChannel
+from customers.models.consent import ConsentState
+from customers.segmentation import membership
 from recommendations import feedback
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ def launch(*, campaign_id: int, actor: User | None, now: datetime, expected_vers
             raise CampaignNotDraft
         if expected_version is not None and campaign.version != expected_version:
             raise CampaignChanged
+        if campaign.segment_id is not None:
+            membership.refresh(segment_id=campaign.segment_id, at=now, cause="campaign")
         audience = audiences.plan(campaign=campaign, at=now)
         faults = [finding.code for finding in preflight.check(campaign=campaign, audience=audience) if finding.is_blocking]
         if faults:
@@ -161,7 +164,9 @@ def _hand_over(row: Delivery, campaign: Campaign, address: str, message: Message
     except Refused as error:
         _close(row, DeliveryState.FAILED, reason=error.reason)
         if error.reason == "address_refused":
-            consent.record_bounce(customer_id=row.customer_id, channel=ConsentChannel(campaign.channel), at=clock(), proof=f"delivery {row.public_id}")
+            consent.withdraw(
+                customer_id=row.customer_id, channel=campaign.channel, state=ConsentState.BOUNCED, origin="mail server", at=clock(), proof=f"delivery {row.public_id}", cause="campaign"
+            )
     except Deferred:
         _try_later(row, clock())
     except ServerUnavailable:
@@ -288,6 +293,9 @@ def sweep(*, now: datetime) -> list[tuple[int, int]]:
             stop_now(campaign_id=campaign.pk, job_id=job.pk)
             continue
         alive = job.state == JobState.RUNNING and job.heartbeat_at is not None and job.heartbeat_at > now - jobs.STALE_AFTER
+        if not alive:
+            # The dead worker's leases; whoever claims them now still has to win the conditional update.
+            _release(campaign.pk)
         due = Delivery.objects.filter(Q(not_before=None) | Q(not_before__lte=now), campaign_id=campaign.pk, state=DeliveryState.DUE).exists()
         if due and not alive:
             # A job that was given up for dead (or marked so by the jobs sweeper) may go on: the ledger is the truth.

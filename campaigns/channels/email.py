@@ -35,7 +35,7 @@ def sink_port() -> int:
     """Return the port of the local sink, or the configured server's. Raises ServerUnavailable while no sink runs."""
     if settings.CRM_SMTP_PORT:
         return int(settings.CRM_SMTP_PORT)
-    path = settings.CRM_DATA_DIR / "run" / "mailsink.port"
+    path = settings.CRM_DATA_DIR / "run" / "mail_sink.port"
     try:
         return int(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):

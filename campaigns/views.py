@@ -1,0 +1,382 @@
+"""Doors of the campaign pages: permission, one call, one template."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from campaigns import copywriting, editing, merge, pages, sending
+from campaigns.audiences import reason_label
+from campaigns.channels import Deferred, Lost, Refused, ServerUnavailable
+from campaigns.editing import Written
+from campaigns.errors import CampaignChanged, CampaignNotDraft, CampaignNotReady
+from campaigns.forms import CampaignForm, NewCampaignForm, TestSendForm
+from campaigns.models import Campaign, CampaignState
+from crm.core import clock, mailframe
+from crm.core.access.roles import may, require
+from crm.core.errors import NotFound
+from crm.core.http import wants_part
+from customers.segmentation import membership
+from customers.segmentation.tree import RuleInvalid
+
+View = Callable[..., HttpResponse]
+
+
+def answers_missing(view: View) -> View:
+    """Turn the domain's NotFound into a 404 page."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except NotFound as missing:
+            raise Http404(missing.text) from missing
+
+    return answered
+
+
+@require_GET
+@require("campaigns.view")
+def index(request: HttpRequest) -> HttpResponse:
+    """All campaigns, newest first, filtered in the URL."""
+    page = pages.campaign_list(state=request.GET.get("state", ""), query=request.GET.get("q", "").strip()[:100], number=_number(request))
+    template = "campaigns/list.html#results" if wants_part(request) else "campaigns/list.html"
+    return render(request, template, {"page": page})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require("campaigns.edit")
+def new(request: HttpRequest) -> HttpResponse:
+    """A new draft; ?segment= and ?goal= fill the form in, so that other pages can lead here."""
+    form = NewCampaignForm(request.POST or None, initial={"segment": request.GET.get("segment"), "name": request.GET.get("name", ""), "goal": request.GET.get("goal", "")})
+    if request.method == "POST" and form.is_valid():
+        segment = form.cleaned_data["segment"]
+        campaign = editing.create(actor=request.user, name=form.cleaned_data["name"], goal=form.cleaned_data["goal"], segment_id=segment.pk if segment else None)  # type: ignore[arg-type]
+        return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign.pk]))
+    return render(request, "campaigns/new.html", {"form": form, "recipes": pages.recipes()}, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require("campaigns.edit")
+@answers_missing
+def edit(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """The editor. A save that meets someone else's change answers 409 with what was typed still in the form."""
+    campaign = pages.find(campaign_id)
+    if campaign.state != CampaignState.DRAFT:
+        return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+    if request.method != "POST":
+        form = CampaignForm(instance=campaign, initial={"version": campaign.version})
+        return render(request, "campaigns/edit.html", {"page": pages.editor_page(campaign_id=campaign_id), "form": form, "test_form": _test_form(request)})
+    form = CampaignForm(request.POST, instance=Campaign(pk=campaign_id))
+    typed = {language: (request.POST.get(f"subject_{language}", ""), request.POST.get(f"body_{language}", "")) for language in copywriting.LANGUAGES}
+    errors = _text_errors(typed)
+    conflict = False
+    if form.is_valid() and not errors:
+        texts = {language: Written(*text) for language, text in typed.items()}
+        try:
+            editing.change(campaign_id=campaign_id, version=form.cleaned_data["version"], values=form.values(), texts=texts, actor=request.user)  # type: ignore[arg-type]
+        except CampaignChanged:
+            conflict = True
+        except CampaignNotDraft as error:
+            messages.error(request, error.text)
+            return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+        else:
+            messages.success(request, _("Saved."))
+            return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
+    page = pages.editor_page(campaign_id=campaign_id, typed=typed, errors=errors, conflict=conflict)
+    if conflict:
+        # Saving once more, after reading the warning, is a decision to overwrite.
+        form.data = form.data.copy()
+        form.data["version"] = str(page.campaign.version)
+    return render(request, "campaigns/edit.html", {"page": page, "form": form, "test_form": _test_form(request)}, status=409 if conflict else 422)
+
+
+def _text_errors(typed: dict[str, tuple[str, str]]) -> dict[str, str]:
+    errors: dict[str, str] = {}
+    for language, (subject, body) in typed.items():
+        if Written(subject, body).is_empty:
+            continue
+        if not subject.strip() or not body.strip():
+            errors[language] = _("A mail needs both a subject and a text.")
+            continue
+        if len(subject) > 200:
+            errors[language] = _("A subject has at most 200 characters.")
+            continue
+        try:
+            merge.parse(subject.strip(), subject=True)
+            merge.parse(body)
+        except (merge.UnknownField, merge.MalformedField) as error:
+            errors[language] = error.text
+    return errors
+
+
+@require_GET
+@require("campaigns.view")
+@answers_missing
+def audience(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Who would be reached, and the pre-flight list: the part for the editor, or a page of its own."""
+    page = pages.audience_panel(campaign_id=campaign_id, at=clock.now())
+    return render(request, "campaigns/audience.html#panel" if wants_part(request) else "campaigns/audience.html", {"page": page})
+
+
+@require_GET
+@require("campaigns.view")
+@answers_missing
+def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """The saved message as a chosen customer gets it."""
+    page = _preview(request, campaign_id)
+    return render(request, "campaigns/preview.html#panel" if wants_part(request) else "campaigns/preview.html", {"page": page})
+
+
+@require_GET
+@require("campaigns.view")
+@answers_missing
+def preview_frame(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """The message's HTML as a document of its own, for the preview's frame."""
+    page = _preview(request, campaign_id)
+    if page.message is None:
+        raise Http404(page.problem)
+    return mailframe.respond(page.message.html)
+
+
+def _preview(request: HttpRequest, campaign_id: int) -> pages.PreviewPanel:
+    chosen = request.GET.get("as", "")
+    return pages.preview_panel(
+        campaign_id=campaign_id,
+        at=clock.now(),
+        query=request.GET.get("q", "").strip()[:100],
+        customer_id=int(chosen) if chosen.isdecimal() and len(chosen) < 19 else None,
+        language=request.GET.get("language", ""),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require("campaigns.edit")
+@answers_missing
+def drafts(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """POST asks the generator for drafts (a job does it); GET answers with what it has to offer."""
+    if request.method == "POST":
+        pages.find(campaign_id)
+        try:
+            copywriting.request(campaign_id=campaign_id, actor=request.user, now=clock.now())  # type: ignore[arg-type]
+        except CampaignNotDraft as error:
+            messages.error(request, error.text)
+            return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+    if wants_part(request):
+        return render(request, "campaigns/edit.html#suggestions", {"page": {"suggestions": pages.suggestions(campaign_id=campaign_id)}})
+    return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]) + "#suggestions")
+
+
+@require_POST
+@require("campaigns.edit")
+@answers_missing
+def use_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
+    """Put a draft into the campaign, still marked as written by a model."""
+    draft = copywriting.use(draft_id=draft_id, actor=request.user)  # type: ignore[arg-type]
+    messages.success(request, _("The draft is in the text now. Read it, then approve or edit it."))
+    return HttpResponseRedirect(reverse("campaigns:edit", args=[draft.campaign_id]))
+
+
+@require_POST
+@require("campaigns.edit")
+@answers_missing
+def dismiss_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
+    """Put a draft away."""
+    draft = copywriting.dismiss(draft_id=draft_id)
+    return HttpResponseRedirect(reverse("campaigns:edit", args=[draft.campaign_id]) + "#suggestions")
+
+
+@require_POST
+@require("campaigns.edit")
+@answers_missing
+def approve(request: HttpRequest, campaign_id: int, language: str) -> HttpResponse:
+    """Take responsibility for a text a model wrote."""
+    try:
+        editing.approve(campaign_id=campaign_id, language=language, actor=request.user)  # type: ignore[arg-type]
+    except CampaignNotDraft as error:
+        messages.error(request, error.text)
+    else:
+        messages.success(request, _("Approved."))
+    return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
+
+
+@require_POST
+@require("campaigns.edit")
+@answers_missing
+def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Send one mail to a member of staff; it counts nowhere."""
+    campaign = pages.find(campaign_id)
+    form = TestSendForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, " ".join(error for errors in form.errors.values() for error in errors))
+    elif form.cleaned_data["language"] not in {text.language for text in campaign.texts.all()}:
+        messages.error(request, _("There is no saved text in that language."))
+    else:
+        messages.add_message(request, *_try_test(campaign, form.cleaned_data))
+    return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
+
+
+def _try_test(campaign: Campaign, data: dict[str, Any]) -> tuple[int, str]:
+    try:
+        sending.send_test(campaign=campaign, to=data["to"], customer_id=data["customer"], language=data["language"], at=clock.now())
+    except merge.FieldEmpty as error:
+        return messages.ERROR, _("This customer would be left out: nothing is known for {{ %(field)s }}.") % {"field": error.data.get("field")}
+    except Refused as error:
+        return messages.ERROR, str(reason_label(error.reason))
+    except (ServerUnavailable, Deferred, Lost) as error:
+        return messages.ERROR, _("The test was not sent: %(why)s") % {"why": error.text}
+    return messages.SUCCESS, _("Test sent to %(to)s.") % {"to": data["to"]}
+
+
+@require_GET
+@require("campaigns.send")
+@answers_missing
+def confirm(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """The final number and who is left out and why; the segment is evaluated anew first."""
+    campaign = pages.find(campaign_id)
+    if campaign.state != CampaignState.DRAFT:
+        return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+    if campaign.segment_id is not None:
+        try:
+            membership.refresh(segment_id=campaign.segment_id, at=clock.now(), cause="campaign")
+        except RuleInvalid as error:
+            messages.error(request, error.text)
+            return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
+    return render(request, "campaigns/confirm.html", {"page": pages.audience_panel(campaign_id=campaign_id, at=clock.now())})
+
+
+@require_POST
+@require("campaigns.send")
+@answers_missing
+def send(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Launch what was confirmed; a second press finds it launched already."""
+    page = pages.audience_panel(campaign_id=campaign_id, at=clock.now())
+    if page.campaign.state != CampaignState.DRAFT:
+        return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+    if page.type_name and request.POST.get("name", "").strip() != page.campaign.name:
+        messages.error(request, _("Type the campaign's name to confirm a send to this many people."))
+        return HttpResponseRedirect(reverse("campaigns:confirm", args=[campaign_id]))
+    version = request.POST.get("version", "")
+    try:
+        job = sending.launch(campaign_id=campaign_id, actor=request.user, now=clock.now(), expected_version=int(version) if version.isdecimal() else -1)  # type: ignore[arg-type]
+    except CampaignNotDraft:
+        return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+    except (CampaignChanged, CampaignNotReady, RuleInvalid) as error:
+        messages.error(request, error.text)
+        return HttpResponseRedirect(reverse("campaigns:confirm", args=[campaign_id]))
+    messages.success(request, ngettext("Sending to %(n)s customer.", "Sending to %(n)s customers.", job.total) % {"n": job.total})
+    return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+
+
+@require_POST
+@require("campaigns.send")
+@answers_missing
+def stop(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Stop at the next message."""
+    pages.find(campaign_id)
+    try:
+        sending.stop(campaign_id=campaign_id, actor=request.user)  # type: ignore[arg-type]
+    except CampaignNotReady:
+        messages.info(request, _("The campaign is not being sent."))
+    else:
+        messages.success(request, _("Stopped. Nobody else is written to."))
+    return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+
+
+@require_POST
+@require("campaigns.send")
+@answers_missing
+def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Go on with a stopped send."""
+    pages.find(campaign_id)
+    try:
+        sending.resume(campaign_id=campaign_id, actor=request.user, now=clock.now())  # type: ignore[arg-type]
+    except CampaignNotReady:
+        messages.info(request, _("Only a stopped campaign can go on."))
+    else:
+        messages.success(request, _("Sending goes on."))
+    return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+
+
+@require_POST
+@require("campaigns.edit")
+@answers_missing
+def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """A new draft with the same settings and texts."""
+    pages.find(campaign_id)
+    copy = editing.duplicate(campaign_id=campaign_id, actor=request.user)  # type: ignore[arg-type]
+    return HttpResponseRedirect(reverse("campaigns:edit", args=[copy.pk]))
+
+
+@require_POST
+@require("campaigns.edit")
+@answers_missing
+def delete(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Delete a draft."""
+    try:
+        editing.delete(campaign_id=campaign_id, actor=request.user)  # type: ignore[arg-type]
+    except CampaignNotDraft as error:
+        messages.error(request, error.text)
+        return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
+    messages.success(request, _("Draft deleted."))
+    return HttpResponseRedirect(reverse("campaigns:list"))
+
+
+@require_GET
+@require("campaigns.view")
+@answers_missing
+def report(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """What came of a campaign; a draft leads to its editor."""
+    campaign = pages.find(campaign_id)
+    if campaign.started_at is None:
+        return HttpResponseRedirect(reverse("campaigns:edit" if may(request.user, "campaigns.edit") else "campaigns:preview", args=[campaign_id]))
+    page = pages.report_page(campaign_id=campaign_id, at=clock.now())
+    return render(request, "campaigns/report.html#body" if wants_part(request) else "campaigns/report.html", {"page": page})
+
+
+@require_GET
+@require("campaigns.view")
+@answers_missing
+def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """The ledger, with why or why not for each customer."""
+    page = pages.recipients_page(
+        campaign_id=campaign_id,
+        state=request.GET.get("state", ""),
+        reason=request.GET.get("reason", "")[:60],
+        query=request.GET.get("q", "").strip()[:100],
+        number=_number(request),
+    )
+    template = "campaigns/recipients.html#results" if wants_part(request) else "campaigns/recipients.html"
+    return render(request, template, {"page": page})
+
+
+@require_GET
+@require("campaigns.view")
+@answers_missing
+def recipient(request: HttpRequest, campaign_id: int, customer_id: int) -> HttpResponse:
+    """Why this customer got this mail, or did not."""
+    page = pages.recipient_page(campaign_id=campaign_id, customer_id=customer_id, at=clock.now())
+    return render(request, "campaigns/recipient.html", {"page": page})
+
+
+@require_GET
+@require("campaigns.view")
+def customer_panel(request: HttpRequest, customer_id: int) -> HttpResponse:
+    """The campaigns panel of the customer page."""
+    return render(request, "campaigns/customer_panel.html", {"page": pages.customer_panel(customer_id=customer_id, at=clock.now())})
+
+
+def _test_form(request: HttpRequest) -> TestSendForm:
+    return TestSendForm(initial={"to": getattr(request.user, "email", "")})
+
+
+def _number(request: HttpRequest) -> int:
+    number = request.GET.get("page", "1")
+    return int(number) if number.isdecimal() and len(number) < 9 else 1
