@@ -132,6 +132,10 @@ def test_query_with_changes_one_parameter_and_leaves_the_page_behind(tag: str, q
     assert render(tag, "/customers/?q=tea+%26+cake&stage=new&page=7") == query
 
 
+def test_remembered_words_are_printed_and_kept() -> None:
+    assert render("<title>{% remember 'name' %} a &amp; b {% endremember %}</title><h1>{{ name }}</h1>") == "<title> a &amp; b </title><h1>a &amp; b</h1>"
+
+
 @pytest.mark.parametrize(("name", "letters"), [("Ana Maria Lopez", "AL"), ("王小明", "王"), ("bob@shop.example", "B"), ("", "?"), (None, "?")])
 def test_initials(name: str | None, letters: str) -> None:
     assert ui.initials(name) == letters

@@ -12,6 +12,7 @@ from django.contrib.messages.storage.base import Message
 from django.contrib.staticfiles import finders
 from django.forms.boundfield import BoundField
 from django.template import Context
+from django.template.base import Parser, Token
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
@@ -73,6 +74,30 @@ def query_with(context: Context, **changes: object) -> str:
             query[name] = str(value)
     encoded = query.urlencode()
     return f"?{encoded}" if encoded else "?"
+
+
+class RememberNode(template.Node):
+    """Prints its content and keeps the words under a name."""
+
+    def __init__(self, name: str, nodelist: template.NodeList) -> None:
+        self.name, self.nodelist = name, nodelist
+
+    def render(self, context: Context) -> SafeString:
+        words = self.nodelist.render(context)
+        context[self.name] = mark_safe(words.strip())  # noqa: S308 - rendered a moment ago, escaping included
+        return words
+
+
+@register.tag
+def remember(parser: Parser, token: Token) -> RememberNode:
+    """Print what stands between {% remember "name" %} and {% endremember %}, and set the variable to it.
+
+    Django prints a block once; base.html needs the title a second time, as the heading of pages that give no other.
+    """
+    _tag, name = token.split_contents()
+    nodelist = parser.parse(("endremember",))
+    parser.delete_first_token()
+    return RememberNode(name.strip("\"'"), nodelist)
 
 
 @register.simple_tag(takes_context=True)
