@@ -6,6 +6,7 @@ it, however it ends. See `keeper` for who restarts what, `places` for the files.
 `postgres.url`/`redis.url` start nothing, so settings may use them.
 """
 
+import atexit
 import os
 import signal
 import subprocess
@@ -29,6 +30,8 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 # Leases of this process: (data folder, service) -> descriptor. Forked children share them, which is what we want.
 _leases: dict[tuple[Path, str], int] = {}
+# Keepers this process has started and not yet seen end; kept so that they are reaped and not left as zombies.
+_keepers: list[subprocess.Popen[bytes]] = []
 
 
 def ensure() -> None:
@@ -123,6 +126,7 @@ def wait_until_stopped(data_dir: Path, service: str) -> None:
         if time.monotonic() > until:
             raise ServiceFailed(f"{service} did not stop within {STOP_SECONDS:.0f} s; see {places.log_path(data_dir, service)}")
         time.sleep(0.02)
+    _reap()
 
 
 def _ensure(service: Service, *, volatile: bool) -> None:
@@ -161,8 +165,9 @@ def _start_keeper(service: Service, log_path: Path, *, volatile: bool) -> subpro
     command = [sys.executable, "-m", "crm.embedded.keeper", service.name, str(service.data_dir)]
     if volatile:
         command.append("--volatile")
+    _reap()
     with log_path.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own program, no shell
+        keeper = subprocess.Popen(  # noqa: S603 - our own program, no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -171,6 +176,25 @@ def _start_keeper(service: Service, log_path: Path, *, volatile: bool) -> subpro
             # Its own session: a Ctrl-C meant for the program in the foreground must not end the database under it.
             start_new_session=True,
         )
+    _keepers.append(keeper)
+    return keeper
+
+
+def _reap() -> None:
+    # The lock is free a moment before the process is gone, so give one that is just ending that moment.
+    for keeper in list(_keepers):
+        try:
+            keeper.wait(0.2 if keeper.poll() is None and len(_keepers) < 8 else 0)
+            _keepers.remove(keeper)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+@atexit.register
+def _leave_keepers_to_themselves() -> None:
+    # They outlive us on purpose if others still need them; subprocess would warn of a forgotten child.
+    for keeper in _keepers:
+        keeper.returncode = keeper.poll() or 0
 
 
 def _last_words(log_path: Path) -> str:

@@ -51,21 +51,23 @@ class Keeper:
             say(str(error))
             return 1
         pause = FIRST_PAUSE_SECONDS
-        was_ready = False
+        ready_once = False
         while not self._finished():
             started = time.monotonic()
             child = self._spawn()
+            is_ready = False
             while child.poll() is None:
-                if not was_ready and self.service.ready():
-                    was_ready = True
+                if not is_ready and self.service.ready():
+                    is_ready = ready_once = True
                     say(f"{self.service.name} is ready, pid {child.pid}")
                 if self._finished():
                     return self._stop(child)
-                time.sleep(LOOK_SECONDS if was_ready else 0.02)
-            if not was_ready:
+                time.sleep(LOOK_SECONDS if is_ready else 0.02)
+            # Ended by itself before it was ever of use: what it said in the log must be put right first. A later life
+            # that fails to start is tried again: often the former one still holds a lock for a moment.
+            if not ready_once and child.returncode >= 0:
                 say(f"{self.service.name} ended at start with {describe(child.returncode)}")
                 return 1
-            was_ready = False
             if time.monotonic() - started > SETTLED_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             say(f"{self.service.name} ended with {describe(child.returncode)}; starting it again in {pause:.1f} s")
