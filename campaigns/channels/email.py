@@ -5,6 +5,7 @@ hides which of the two happened. One connection serves a whole batch and is open
 """
 
 import contextlib
+import re
 import smtplib
 import ssl
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from crm.core import clock
 POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
 # Enhanced codes 5.1.x speak of the address; 5.2.1 is a closed mailbox (RFC 3463).
 _ADDRESS_CODES = (b"5.1.", b"5.2.1")
+_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 # Servers close idle or busy connections politely after this many messages; reopening first costs less than a failure.
 MESSAGES_PER_CONNECTION = 500
 
@@ -110,8 +112,8 @@ class EmailSession:
             raise
         # From here on a broken connection means: nobody knows.
         try:
-            smtp.send(smtplib._quote_periods(smtplib._fix_eols(raw.decode("ascii")).encode("ascii")))  # type: ignore[attr-defined]
-            smtp.send(b".\r\n")
+            # A line that begins with a dot gets a second one (RFC 5321, 4.5.2); the policy already wrote CR LF.
+            smtp.send(_LEADING_DOT.sub(b"..", raw) + b".\r\n")
             code, answer = smtp.getreply()
         except (smtplib.SMTPException, OSError) as error:
             self._close()
