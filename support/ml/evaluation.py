@@ -78,8 +78,8 @@ def judge(model: IntentModel, baseline: TextClassifier, *, slices: Sequence[str]
 def decisions_out_of_sample(model: IntentModel) -> NDArray[np.str_]:
     """Return what the policy would have done with each training text, judged without having been taught it."""
     seen = model.classifier_.out_of_sample_
-    together = np.sort(seen.probabilities, axis=1)[:, -CHOICES:].sum(1)
-    return decide(confidence=seen.confidence, together=together, in_scope=seen.in_scope, answer_from=model.answer_from_, clarify_from=model.clarify_from_)
+    together = np.sort(seen.served, axis=1)[:, -CHOICES:].sum(1)
+    return decide(confidence=seen.served.max(1), together=together, in_scope=seen.in_scope, answer_from=model.answer_from_, clarify_from=model.clarify_from_)
 
 
 @dataclass(frozen=True, slots=True)

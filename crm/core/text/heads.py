@@ -96,7 +96,8 @@ class ExemplarHead:
     def scores(self, features: TextFeatures) -> tuple[Floats, Floats, Codes]:
         """Return scores (m, k), the kernel with the nearest exemplar (m,) and which one that is (m,)."""
         kernel = self.kernel(features)
-        return kernel @ self.coefficients_, kernel.max(1), kernel.argmax(1)
+        nearest = kernel.argmax(1)
+        return kernel @ self.coefficients_, kernel[np.arange(len(kernel)), nearest], nearest
 
     def fit_without(self, kept: Codes, codes: Codes, classes: int, held_out: Codes) -> tuple[Floats, Floats]:
         """Return scores and nearest kernel of the held-out exemplars under a model of the kept ones only.

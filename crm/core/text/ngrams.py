@@ -35,7 +35,8 @@ def clean(text: str) -> str:
 
     An order number says nothing about the intent beyond being one; left in, its digits would be learned by heart.
     """
-    text = unicodedata.normalize("NFKC", text).lower()
+    # Half a surrogate pair, as a careless client may send, cannot be hashed as UTF-8.
+    text = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()).lower()
     text = _LINK.sub(" ⟨link⟩ ", text)
     text = _ADDRESS.sub(" ⟨address⟩ ", text)
     text = _LONG_NUMBER.sub("000", text)
@@ -66,7 +67,7 @@ class NgramFeatures:
     def fit_transform(self, texts: Sequence[str]) -> sparse.csr_matrix:
         counts = self._hashed(texts)
         occurs = np.bincount(counts.indices, minlength=counts.shape[1])
-        self.columns_ = np.flatnonzero(occurs >= self.fewest).astype(np.int64)
+        self.columns_ = np.flatnonzero(occurs >= max(self.fewest, 1)).astype(np.int64)
         self.idf_ = (np.log((1 + counts.shape[0]) / (1 + occurs[self.columns_])) + 1).astype(np.float32)
         self._remember()
         return self._weighted(counts)
@@ -96,14 +97,17 @@ class NgramFeatures:
         grams = list(dict.fromkeys(block.build_analyzer()(clean(text))))
         if not grams:
             return []
-        # Hash the n-grams themselves: a vectorizer whose analyzer returns its input unchanged does exactly that.
-        one_each = HashingVectorizer(n_features=1 << BITS, alternate_sign=False, norm=None, analyzer=_itself).transform([[g] for g in grams])
-        found = self._place[one_each.indices + offset]
+        found = self._place[_columns_of(grams) + offset]
         return [(gram, int(column)) for gram, column in zip(grams, found, strict=True) if column >= 0]
 
     def _hashed(self, texts: Iterable[str]) -> sparse.csr_matrix:
         cleaned = [clean(text) for text in texts]
+        if not cleaned:
+            return sparse.csr_matrix((0, 2 << BITS), dtype=np.float32)
         hashed = sparse.hstack([block.transform(cleaned) for block in self._blocks], format="csr")
+        # The lone blank at word edges is an n-gram of one character too, and says nothing.
+        hashed.data[hashed.indices == _columns_of([" "])[0]] = 0
+        hashed.eliminate_zeros()
         # Callers may pass texts without a single n-gram; hstack then widens the index type, and liblinear wants int32.
         hashed.indices, hashed.indptr = hashed.indices.astype(np.int32), hashed.indptr.astype(np.int32)
         return hashed
@@ -142,6 +146,13 @@ class NgramFeatures:
         features.idf_ = np.asarray(tensors["idf"], dtype=np.float32)
         features._remember()
         return features
+
+
+def _columns_of(grams: Sequence[str]) -> NDArray[np.int32]:
+    """Return the hash column of each n-gram: a vectorizer whose analyzer returns its input unchanged hashes just that."""
+    plain = HashingVectorizer(n_features=1 << BITS, alternate_sign=False, norm=None, analyzer=_itself)
+    columns: NDArray[np.int32] = plain.transform([[gram] for gram in grams]).indices
+    return columns
 
 
 def _itself(value: list[str]) -> list[str]:

@@ -93,18 +93,14 @@ def test_parameters_of_a_simulated_shop_are_recovered():
 
 @pytest.mark.parametrize("a", [0.3, 0.999, 1.7])
 def test_expectation_agrees_with_the_closed_form(a):
-    model = BetaGeometricNBD.from_config(
-        {"penalty": 0, "unit_days": 7, "r": 0.3, "alpha": 5, "a": a, "b": 2.4, "log_likelihood": 0, "customers": 0}
-    )
+    model = BetaGeometricNBD.from_config({"penalty": 0, "unit_days": 7, "r": 0.3, "alpha": 5, "a": a, "b": 2.4, "log_likelihood": 0, "customers": 0})
     x, recency, age = np.array([0.0, 1, 2, 7]), np.array([0.0, 3, 20, 30]), np.array([10.0, 30, 21, 60])
 
     assert model.expected_orders(x, recency * 7, age * 7, 26 * 7) == pytest.approx(exact_expectation(model, x, recency, age, 26), rel=1e-8)
 
 
 def test_expectation_stays_finite_where_the_closed_form_does_not():
-    model = BetaGeometricNBD.from_config(
-        {"penalty": 0, "unit_days": 7, "r": 2.0, "alpha": 5, "a": 1.0, "b": 200.0, "log_likelihood": 0, "customers": 0}
-    )
+    model = BetaGeometricNBD.from_config({"penalty": 0, "unit_days": 7, "r": 2.0, "alpha": 5, "a": 1.0, "b": 200.0, "log_likelihood": 0, "customers": 0})
 
     heavy = model.expected_orders([900.0, 0.0], [706.0, 0.0], [707.0, 0.0], 365)
 

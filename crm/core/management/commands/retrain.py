@@ -54,8 +54,9 @@ class Command(BaseCommand):
         if text is None:
             return clock.now()
         try:
-            moment = parse_datetime(text)
-            day = None if moment else parse_date(text)
+            # The date first: parse_datetime would read it as its midnight.
+            day = parse_date(text)
+            moment = None if day else parse_datetime(text)
         except ValueError as error:
             raise CommandError(f"--as-of {text}: {error}.") from error
         if day is not None:
