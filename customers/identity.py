@@ -108,6 +108,7 @@ class Resolved:
 def resolve(*, source_id: int, keys: Sequence[PersonKey], at: datetime, seen: Sequence[datetime] = (), is_demo: bool = False, import_job_id: int | None = None, cause: str = "track") -> Resolved:
     """Return the customer of every key, making and joining people where the rules above say so.
 
+    is_demo: new people belong to the demo shop whatever their source is; those of a demo source always do.
     seen: when each key was seen, for the first and last moment of a new customer; empty: all at `at`.
     Must run inside a transaction. One query when everyone is known; otherwise locks the identities it is about to give
     a meaning (sorted, so two callers cannot deadlock), looks again, and writes each kind of change once.
@@ -287,7 +288,7 @@ def _carry_out(plan: _Plan, source_id: int, keys: Sequence[PersonKey], moments: 
             """
             INSERT INTO customers_customer (public_id, name, email, phone, locale, country, city, time_zone, gender, tags, traits, source_id,
                 is_anonymous, is_demo, import_job_id, first_seen_at, last_seen_at, currency, orders_count, spent_amount, version, created_at, updated_at)
-            SELECT r.public_id, '', r.email, '', '', '', '', '', '', '{}', '{}', %s, r.anonymous, %s, %s, r.first_at, r.last_at, '', 0, 0, 1, now(), now()
+            SELECT r.public_id, '', r.email, '', '', '', '', '', '', '{}', '{}', %s, r.anonymous, %s OR (SELECT is_demo FROM core_source WHERE id = %s), %s, r.first_at, r.last_at, '', 0, 0, 1, now(), now()
             FROM json_to_recordset(%s::json) AS r(public_id uuid, email text, anonymous boolean, first_at timestamptz, last_at timestamptz)
             RETURNING public_id::text, id
             """,
@@ -295,7 +296,7 @@ def _carry_out(plan: _Plan, source_id: int, keys: Sequence[PersonKey], moments: 
                 {"public_id": person.public_id, "email": emails.get(id(person), ""), "anonymous": person.anonymous, "first_at": spans[id(person)][0], "last_at": spans[id(person)][1]}
                 for person in plan.made
             ],
-            before=[source_id, is_demo, import_job_id],
+            before=[source_id, is_demo, source_id, import_job_id],
         )
         ids = dict(made)
         for person in plan.made:

@@ -2,10 +2,12 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from crm.core import job_kinds
+from crm.core.job_kinds import JobKind
 from crm.core.learning import registry
 from crm.core.learning.registry import TrainingOutcome, TrainingTask
 from crm.core.registries import SearchSource, search_sources
-from customers import search
+from customers import import_tasks, search
 
 
 def register() -> None:
@@ -40,6 +42,7 @@ def register() -> None:
         SearchSource("products", "customers.view", search.products),
     ):
         search_sources[source.name] = source
+    job_kinds.register(JobKind(kind="import", label=_("Import"), enqueue=import_tasks.enqueue))
 
 
 class _run:  # noqa: N801 - reads as a verb where it is used

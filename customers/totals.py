@@ -20,7 +20,8 @@ def refresh(customer_ids: Iterable[int]) -> None:
         """
         WITH mine AS (
             SELECT c.id, coalesce(nullif(c.currency, ''),
-                (SELECT o.currency FROM customers_order o WHERE o.customer_id = c.id ORDER BY o.placed_at DESC, o.id DESC LIMIT 1), '') AS currency
+                (SELECT o.currency FROM customers_order o WHERE o.customer_id = c.id ORDER BY o.placed_at DESC, o.id DESC LIMIT 1),
+                (SELECT r.currency FROM customers_return r WHERE r.customer_id = c.id ORDER BY r.returned_at DESC, r.id DESC LIMIT 1), '') AS currency
             FROM customers_customer c WHERE c.id = ANY(%(ids)s)
         ), bought AS (
             SELECT o.customer_id, count(*) AS orders, min(o.placed_at) AS first_at, max(o.placed_at) AS last_at,

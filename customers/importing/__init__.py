@@ -1,0 +1,10 @@
+"""Importing order files of other shops: look, map, try, run, take back.
+
+    plan = plan.prepare(path=…, options=Options(preset="online-retail"))
+    plan.dry_run(plan, source_id=…)      what it would do
+    run.run(plan, …)                     what customers/import_tasks.py does in the background
+    undo.undo(job_id=…)
+
+Modules: reading (bytes -> rows), values (cells -> values), mapping (columns -> fields, presets), lines (row -> checked
+line), faults (the error file), plan, run, undo.
+"""

@@ -1,0 +1,167 @@
+"""An import before it runs: the file, what its columns mean, and what it would do (the dry run)."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+
+from customers import rows as sets
+from customers.importing import mapping, reading, values
+from customers.importing.faults import FaultFile, Reason
+from customers.importing.lines import RETURN, Fault, Line, LineReader
+from customers.importing.mapping import PRESETS, Preset
+from customers.importing.reading import FileRefused, Table
+
+DATE_SAMPLE = 2_000
+_ASKED_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person may choose; everything empty means "as the file and the preset say"."""
+
+    preset: str = ""
+    overrides: dict[str, str] = field(default_factory=dict)
+    zone: str = ""
+    currency: str = ""
+    day_first: bool | None = None
+    encoding: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object]) -> "Options":
+        overrides = value.get("overrides")
+        day_first = value.get("day_first")
+        return cls(
+            preset=str(value.get("preset", "")),
+            overrides={str(name): str(column) for name, column in overrides.items()} if isinstance(overrides, Mapping) else {},
+            zone=str(value.get("zone", "")),
+            currency=str(value.get("currency", "")),
+            day_first=day_first if isinstance(day_first, bool) else None,
+            encoding=str(value.get("encoding", "")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A file that can be read and a mapping that fits it."""
+
+    table: Table
+    chosen: dict[str, str]
+    preset: Preset
+    options: Options
+    zone: ZoneInfo
+    day_first: bool
+
+    def lines(self) -> Iterator[Line | list[Fault]]:
+        """Yield every row as a checked line or its faults, from the top of the file."""
+        reader = LineReader(columns=self.table.columns, chosen=self.chosen, preset=self.preset, zone=self.zone, day_first=self.day_first)
+        return map(reader.read, reading.rows(self.table))
+
+    def currency(self, default: str) -> str:
+        return (self.options.currency or self.preset.currency or default).upper()
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What the import would do. known_*: how many of them are stored already. checked_all: False when only the start was read."""
+
+    rows: int
+    good_rows: int
+    faulty_rows: int
+    left_out_rows: int
+    orders: int
+    known_orders: int
+    returns: int
+    known_returns: int
+    customers: int
+    known_customers: int
+    products: int
+    known_products: int
+    reasons: tuple[Reason, ...]
+    sample: tuple[Line, ...]
+    checked_all: bool
+
+
+def prepare(*, path: Path, options: Options) -> Plan:
+    """Look at the file and decide how to read it. Raises FileRefused with what is missing."""
+    if options.encoding and options.encoding not in reading.ENCODINGS:
+        raise FileRefused(f"The encoding must be one of {', '.join(reading.ENCODINGS)}.")
+    table = reading.open_table(path, encoding=options.encoding)
+    chosen = mapping.choose(table.columns, preset=options.preset, overrides=options.overrides)
+    preset = PRESETS[options.preset]
+    zone_name = options.zone or preset.zone or settings.TIME_ZONE
+    try:
+        zone = ZoneInfo(zone_name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise FileRefused(f"There is no time zone {zone_name!r}; write one such as Europe/London.") from None
+    day_first = options.day_first if options.day_first is not None else preset.day_first
+    if day_first is None:
+        day_first = _look_at_dates(table, chosen["placed_at"])
+    return Plan(table, chosen, preset, options, zone, day_first)
+
+
+def dry_run(plan: Plan, *, source_id: int, at_most: int | None = None) -> DryRun:
+    """Read the file as the import would and count what it would do; writes nothing.
+
+    at_most: stop after so many rows (the page must answer in seconds); None reads all.
+    """
+    orders: set[str] = set()
+    returned: set[str] = set()
+    people: set[tuple[str, str]] = set()
+    products: set[str] = set()
+    sample: list[Line] = []
+    count = good = 0
+    lines = plan.lines()
+    with FaultFile() as faults:
+        for line in itertools.islice(lines, at_most):
+            count += 1
+            if isinstance(line, list):
+                faults.add(line)
+                continue
+            good += 1
+            (returned if line.kind == RETURN else orders).add(line.order_id)
+            products.add(line.product_id)
+            if any(line.person):
+                people.add(line.person)
+            if len(sample) < 5:
+                sample.append(line)
+        reasons = faults.reasons()
+        faulty, left_out = faults.rows, faults.left_out
+    checked_all = at_most is None or next(lines, None) is None
+    users = {customer_id for customer_id, _ in people if customer_id}
+    emails = {email for customer_id, email in people if not customer_id}
+    return DryRun(
+        rows=count,
+        good_rows=good,
+        faulty_rows=faulty,
+        left_out_rows=left_out,
+        orders=len(orders),
+        known_orders=_known("SELECT count(*) FROM customers_order WHERE source_id = %s AND external_id = ANY(%s)", source_id, orders),
+        returns=len(returned),
+        known_returns=_known("SELECT count(*) FROM customers_return WHERE source_id = %s AND external_id = ANY(%s)", source_id, returned),
+        customers=len(users) + len(emails),
+        known_customers=_known("SELECT count(*) FROM customers_identity WHERE kind = 'user' AND namespace = %s::text AND value = ANY(%s)", source_id, users)
+        + _known("SELECT count(*) FROM customers_identity WHERE kind = 'email' AND %s IS NOT NULL AND value = ANY(%s)", source_id, emails),
+        products=len(products),
+        known_products=_known("SELECT count(*) FROM customers_product WHERE source_id = %s AND external_id = ANY(%s)", source_id, products),
+        reasons=reasons,
+        sample=tuple(sample),
+        checked_all=checked_all,
+    )
+
+
+def _known(sql: str, source_id: int, ids: set[str]) -> int:
+    ordered = sorted(ids)
+    return sum(int(sets.query(sql, [source_id, ordered[start : start + _ASKED_AT_ONCE]])[0][0]) for start in range(0, len(ordered), _ASKED_AT_ONCE))
+
+
+def _look_at_dates(table: Table, column: str) -> bool:
+    place = table.columns.index(column)
+    samples = [row.cells[place] for row in itertools.islice(reading.rows(table), DATE_SAMPLE) if isinstance(row, reading.Row) and len(row.cells) > place]
+    return values.day_comes_first([sample for sample in samples if len(sample) < 60])
