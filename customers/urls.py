@@ -1,4 +1,27 @@
 """Addresses of the customer pages."""
 
-urlpatterns: list = []
+from importlib.util import find_spec
+
+from django.urls import include, path
+
+from customers import views
+
 app_name = "customers"
+
+urlpatterns = [
+    path("", views.index, name="list"),
+    path("export/", views.export, name="export"),
+    path("tag/", views.bulk, name="bulk"),
+    path("views/", views.save_view, name="view-save"),
+    path("views/<int:view_id>/", views.update_view, name="view-update"),
+    path("views/<int:view_id>/delete/", views.delete_view, name="view-delete"),
+    path("<int:customer_id>/", views.detail, name="detail"),
+    path("<int:customer_id>/timeline/", views.history, name="timeline"),
+    path("<int:customer_id>/edit/", views.edit, name="edit"),
+    path("<int:customer_id>/who/", views.who, name="who"),
+    path("<int:customer_id>/tags/", views.tags, name="tags"),
+    path("<int:customer_id>/consents/", views.consents, name="consents"),
+]
+
+if find_spec("customers.import_urls"):
+    urlpatterns.append(path("import/", include("customers.import_urls")))
