@@ -9,6 +9,8 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+# Enough for 2-4 cores; the sum over all web processes must stay below PostgreSQL's max_connections.
+os.environ.setdefault("CRM_DATABASE_POOL_SIZE", "16")
 http = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402

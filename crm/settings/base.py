@@ -4,6 +4,7 @@ With nothing set, the project runs on one machine from `var/`: its own PostgreSQ
 DEBUG off. Setting CRM_PRODUCTION=1 makes missing secrets an error and turns on everything `check --deploy` asks for.
 """
 
+import contextlib
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -111,8 +112,17 @@ if CRM_EMBEDDED_POSTGRES:
     CRM_DATABASE_URL = _embedded_postgres.url(CRM_DATA_DIR)
 DATABASES = {"default": env.database(CRM_DATABASE_URL)}
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# Seconds a web connection is kept. Async views run in threads, so long-lived ones would pile up: 0 closes each time.
-DATABASES["default"]["CONN_MAX_AGE"] = env.integer("CRM_DATABASE_CONN_MAX_AGE_SECONDS", 60, minimum=0, maximum=3600)
+# Connections a web process keeps for its requests; 0: none are shared. Set by crm/asgi.py, where each request runs in a
+# thread of its own and a connection kept per thread would never be used again. Workers keep one per thread instead.
+_pool_size = env.integer("CRM_DATABASE_POOL_SIZE", 0, minimum=0, maximum=500)
+if _pool_size:
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    # timeout: how long a request may wait for a connection before it answers 503, seconds. reconnect_timeout: after it
+    # the pool stops trying by itself (with ever longer pauses), and the next request tries anew.
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 3, "max_idle": 300, "reconnect_timeout": 5}  # type: ignore[index]
+else:
+    # Seconds a worker's connection is kept.
+    DATABASES["default"]["CONN_MAX_AGE"] = env.integer("CRM_DATABASE_CONN_MAX_AGE_SECONDS", 60, minimum=0, maximum=3600)
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "3")  # type: ignore[attr-defined]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -204,6 +214,11 @@ CRM_CURRENCY = env.text("CRM_CURRENCY", "CNY")
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = CRM_DATA_DIR / "static"
+if not CRM_PRODUCTION:
+    # Locally files are served from their sources, yet WhiteNoise warns when this folder is missing.
+    # A folder that cannot be made is reported by whoever needs it, in one line.
+    with contextlib.suppress(OSError):
+        STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 MEDIA_ROOT = CRM_DATA_DIR / "media"
 FILE_UPLOAD_PERMISSIONS = 0o640
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
