@@ -99,7 +99,24 @@ class CustomerAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "email", "phone", "locale", "country", "city", "time_zone", "gender", "birth_date", "tags", "traits")}),
         (_("Bought"), {"fields": ("currency", "orders_count", "spent_amount", "first_order_at", "last_order_at")}),
-        (_("Record"), {"fields": ("public_id", "source", "is_anonymous", "merged_into", "import_job", "is_demo", "first_seen_at", "last_seen_at", "version", "created_at", "updated_at")}),
+        (
+            _("Record"),
+            {
+                "fields": (
+                    "public_id",
+                    "source",
+                    "is_anonymous",
+                    "merged_into",
+                    "import_job",
+                    "is_demo",
+                    "first_seen_at",
+                    "last_seen_at",
+                    "version",
+                    "created_at",
+                    "updated_at",
+                )
+            },
+        ),
     )
     inlines = (IdentityInline, ConsentInline)
     actions = ("refresh_portraits",)
@@ -117,7 +134,11 @@ class CustomerAdmin(admin.ModelAdmin):
     def refresh_portraits(self, request: HttpRequest, queryset: "QuerySet[Customer]") -> None:
         ids = list(queryset.values_list("pk", flat=True))
         tasks.refresh_portraits.delay(ids)
-        self.message_user(request, ngettext("%(count)s portrait will be refreshed.", "%(count)s portraits will be refreshed.", len(ids)) % {"count": len(ids)}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)s portrait will be refreshed.", "%(count)s portraits will be refreshed.", len(ids)) % {"count": len(ids)},
+            messages.SUCCESS,
+        )
 
 
 @admin.register(Identity)
@@ -194,7 +215,20 @@ class OrderAdmin(admin.ModelAdmin):
     date_hierarchy = "placed_at"
     show_full_result_count = False
     raw_id_fields = ("customer",)
-    readonly_fields = ("source", "external_id", "placed_at", "currency", "total_amount", "discount_amount", "shipping_amount", "tax_amount", "coupon", "country", "import_job", "created_at")
+    readonly_fields = (
+        "source",
+        "external_id",
+        "placed_at",
+        "currency",
+        "total_amount",
+        "discount_amount",
+        "shipping_amount",
+        "tax_amount",
+        "coupon",
+        "country",
+        "import_job",
+        "created_at",
+    )
     inlines = (OrderLineInline,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -291,7 +325,11 @@ class PortraitAdmin(_Fixed):
     def refresh(self, request: HttpRequest, queryset: "QuerySet[Portrait]") -> None:
         ids = list(queryset.values_list("pk", flat=True))
         tasks.refresh_portraits.delay(ids)
-        self.message_user(request, ngettext("%(count)s portrait will be refreshed.", "%(count)s portraits will be refreshed.", len(ids)) % {"count": len(ids)}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)s portrait will be refreshed.", "%(count)s portraits will be refreshed.", len(ids)) % {"count": len(ids)},
+            messages.SUCCESS,
+        )
 
 
 @admin.register(Segment)

@@ -100,7 +100,11 @@ def customers_page(*, params: Mapping[str, str], viewer: User, at: datetime) -> 
     current = next((tab for tab in tabs if tab.is_current), None)
     list_url = reverse(LIST)
     product = Product.objects.filter(pk=filters.product).first() if filters.product is not None else None
-    keep = [(name, value) for name, value in (("view", params.get("view", "") if current else ""), ("product", str(filters.product or "")), ("sort", filters.sort)) if value]
+    keep = [
+        (name, value)
+        for name, value in (("view", params.get("view", "") if current else ""), ("product", str(filters.product or "")), ("sort", filters.sort))
+        if value
+    ]
     return CustomersPage(
         customers=rows,
         total=paginator.count,
@@ -129,7 +133,12 @@ def _controls(filters: Filters) -> list[FilterControl]:
         FilterControl("contactable", _("E-mail: any"), filters.contactable, choices=[("yes", _("May be e-mailed")), ("no", _("May not be e-mailed"))]),
         FilterControl("orders", _("Orders: any"), filters.orders, choices=[(code, _("Has orders: %(answer)s") % {"answer": word}) for code, word in yes_no]),
         FilterControl("tag", _("Any tag"), filters.tag, choices=[(name, name) for name in _facet("tags")]),
-        FilterControl("segment", _("Any segment"), str(filters.segment or ""), choices=[(str(pk), name) for pk, name in Segment.objects.order_by("name", "id").values_list("pk", "name")[:MOST_FACETS]]),
+        FilterControl(
+            "segment",
+            _("Any segment"),
+            str(filters.segment or ""),
+            choices=[(str(pk), name) for pk, name in Segment.objects.order_by("name", "id").values_list("pk", "name")[:MOST_FACETS]],
+        ),
     ]
 
 
@@ -140,7 +149,11 @@ def _facet(column: str) -> list[str]:
     if known is None:
         expression = Func("tags", function="unnest") if column == "tags" else column
         people = Customer.objects.people().order_by()
-        found = people.annotate(value=expression).values_list("value", flat=True) if column == "tags" else people.exclude(country="").values_list("country", flat=True)
+        found = (
+            people.annotate(value=expression).values_list("value", flat=True)
+            if column == "tags"
+            else people.exclude(country="").values_list("country", flat=True)
+        )
         known = sorted(set(found.distinct()[:MOST_FACETS]))
         cache.set(key, known, FACET_SECONDS)
     return known
@@ -267,7 +280,9 @@ def customer_page(*, customer: Customer, viewer: User, at: datetime) -> Customer
         segments=list(segments),
         consents=consent_lines(customer=customer, at=at),
         other_consents=[
-            (f"{Channel(channel).label} · {Purpose(purpose).label}", str(ConsentState(state).label)) for (channel, purpose), state in sorted(states.items()) if purpose != Purpose.MARKETING
+            (f"{Channel(channel).label} · {Purpose(purpose).label}", str(ConsentState(state).label))
+            for (channel, purpose), state in sorted(states.items())
+            if purpose != Purpose.MARKETING
         ],
         portrait=_portrait(found) if found else None,
         panels=[
@@ -326,5 +341,3 @@ def timeline_page(*, customer: Customer, before: datetime, kind: str, is_first: 
     names = [(name, str(label)) for name, label in timeline.kinds()]
     kind = kind if kind in dict(names) else ""
     return TimelinePage(customer, timeline.history(customer_id=customer.pk, before=before, kind=kind), names, kind, is_first)
-
-

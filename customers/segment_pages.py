@@ -120,7 +120,9 @@ def segments_page(*, at: datetime) -> SegmentsPage:
     """Return all segments; three queries for any number of them."""
     since = at - timedelta(days=TREND_DAYS)
     now = SegmentMembership.objects.filter(left_at=None)
-    reachable = dict(now.filter(customer__in=Customer.objects.filter(contactable(Channel.EMAIL, at)).values("pk")).values_list("segment").annotate(n=Count("pk")).order_by())
+    reachable = dict(
+        now.filter(customer__in=Customer.objects.filter(contactable(Channel.EMAIL, at)).values("pk")).values_list("segment").annotate(n=Count("pk")).order_by()
+    )
     moved = {
         row["segment"]: row["entered"] - row["left"]
         for row in SegmentMembership.objects.filter(Q(entered_at__gte=since) | Q(left_at__gte=since))
@@ -153,7 +155,9 @@ def segment_page(*, segment: Segment, number: str | None, at: datetime) -> Segme
     people = membership.members(segment_id=segment.pk)
     page = Paginator(people.select_related("portrait"), PER_PAGE).get_page(number)
     page.object_list = list(page.object_list)
-    stays = SegmentMembership.objects.filter(segment=segment).aggregate(entered=Count("pk", filter=Q(entered_at__gte=since)), left=Count("pk", filter=Q(left_at__gte=since)))
+    stays = SegmentMembership.objects.filter(segment=segment).aggregate(
+        entered=Count("pk", filter=Q(entered_at__gte=since)), left=Count("pk", filter=Q(left_at__gte=since))
+    )
     return SegmentPage(
         segment=segment,
         sentence=sentence,

@@ -117,7 +117,9 @@ def _save(request: StaffRequest, form: SegmentForm, rule: tree.Group, before: Se
     return segment
 
 
-def _builder(request: StaffRequest, segment: Segment | None, branch: draft.Branch, form: SegmentForm, *, error: tree.RuleInvalid | None = None, status: int = 200) -> HttpResponse:
+def _builder(
+    request: StaffRequest, segment: Segment | None, branch: draft.Branch, form: SegmentForm, *, error: tree.RuleInvalid | None = None, status: int = 200
+) -> HttpResponse:
     page = segment_pages.builder_page(segment=segment, branch=branch, at=clock.now(), error=error)
     return render(request, "segments/builder.html#builder" if wants_part(request) else "segments/builder.html", {"page": page, "form": form}, status=status)
 

@@ -90,7 +90,9 @@ def _orders(customer_id: int, before: datetime, limit: int) -> list[TimelineEntr
             at=order.placed_at,
             kind="orders",
             icon="shopping-bag",
-            title=_("Order %(number)s") % {"number": order.external_id} if order.status != "cancelled" else _("Order %(number)s, cancelled") % {"number": order.external_id},
+            title=_("Order %(number)s") % {"number": order.external_id}
+            if order.status != "cancelled"
+            else _("Order %(number)s, cancelled") % {"number": order.external_id},
             detail=_names(order.own_names, order.all_names),
             amount=order.total_amount,
             currency=order.currency,

@@ -70,7 +70,9 @@ def bulk(request: StaffRequest) -> HttpResponse:
         changed = lacking.update(tags=Func(F("tags"), Value(tag), function="array_append"), version=F("version") + 1, updated_at=clock.now())
         audit.record(actor=request.user, action="customer.tag", data={"tag": tag, "customers": changed, "query": query.urlencode()})
     pages.forget_facets()
-    messages.success(request, ngettext("“%(tag)s” added to %(count)s customer.", "“%(tag)s” added to %(count)s customers.", changed) % {"tag": tag, "count": changed})
+    messages.success(
+        request, ngettext("“%(tag)s” added to %(count)s customer.", "“%(tag)s” added to %(count)s customers.", changed) % {"tag": tag, "count": changed}
+    )
     return HttpResponseRedirect(back)
 
 
@@ -209,7 +211,9 @@ def save_view(request: StaffRequest) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('customers:list')}?{query}")
     try:
         with transaction.atomic():
-            view = SavedView.objects.create(page=pages.LIST, name=form.cleaned_data["name"], query=query, owner=request.user, is_shared=form.cleaned_data["is_shared"])
+            view = SavedView.objects.create(
+                page=pages.LIST, name=form.cleaned_data["name"], query=query, owner=request.user, is_shared=form.cleaned_data["is_shared"]
+            )
             audit.record(actor=request.user, action="view.save", target=view, data={"shared": view.is_shared})
     except IntegrityError:
         messages.error(request, _("You already have a view of that name."))
@@ -249,5 +253,3 @@ def _customer(customer_id: int) -> Customer:
         return pages.find_customer(customer_id)
     except NotFound as missing:
         raise Http404(_("There is no such customer.")) from missing
-
-

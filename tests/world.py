@@ -44,8 +44,12 @@ def build(*, now: datetime = NOW) -> World:
     """Return a freshly written world."""
     source = SourceFactory(name="The tea shop", write_key="wk_tea")
     tea = CategoryFactory(slug="tea", names={"en": "Tea", "zh-hans": "茶"})
-    teapot = ProductFactory(source=source, external_id="POT", name="Iron teapot", names={"en": "Iron teapot", "zh-hans": "铁壶"}, category=tea, price_amount=300)
-    green_tea = ProductFactory(source=source, external_id="GREEN", name="Green tea", names={"en": "Green tea", "zh-hans": "绿茶"}, category=tea, price_amount=80)
+    teapot = ProductFactory(
+        source=source, external_id="POT", name="Iron teapot", names={"en": "Iron teapot", "zh-hans": "铁壶"}, category=tea, price_amount=300
+    )
+    green_tea = ProductFactory(
+        source=source, external_id="GREEN", name="Green tea", names={"en": "Green tea", "zh-hans": "绿茶"}, category=tea, price_amount=80
+    )
     people = {"source": source, "first_seen_at": now - timedelta(days=420)}
     loyal = CustomerFactory(name="Lin Loyal", email="loyal@mail.example", tags=["vip"], **people)
     lapsing = CustomerFactory(name="王旧友", email="lapsing@mail.example", locale="zh-hans", last_seen_at=now - timedelta(days=200), **people)

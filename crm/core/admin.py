@@ -109,7 +109,9 @@ class JobAdmin(_Fixed):
             if jobs.request_cancel(job.pk):
                 audit.record(actor=request.user, action="job.cancel", target=job)  # type: ignore[arg-type]
                 stopped += 1
-        self.message_user(request, ngettext("%(count)s job was asked to stop.", "%(count)s jobs were asked to stop.", stopped) % {"count": stopped}, messages.SUCCESS)
+        self.message_user(
+            request, ngettext("%(count)s job was asked to stop.", "%(count)s jobs were asked to stop.", stopped) % {"count": stopped}, messages.SUCCESS
+        )
 
 
 @admin.register(ModelVersion)

@@ -212,14 +212,37 @@ def _value_report(forecast: ValueForecast, split: Outcomes, model: ValueModel, r
         baseline=LAST_PERIOD,
         figures=(
             ReportedFigure.of("spearman_spend", rank, baseline=_rank_agreement(split.last_spend, split.spend), style="number"),
-            ReportedFigure.of("spearman_orders", bootstrap(_rank_agreement, forecast.orders, split.orders), baseline=_rank_agreement(split.last_orders, split.orders), style="number"),
-            ReportedFigure.of("mae_orders", bootstrap(absolute, forecast.orders, split.orders), baseline=absolute(split.last_orders, split.orders), style="number", higher_is_better=False),
-            ReportedFigure.of("mae_spend", bootstrap(absolute, forecast.value, split.spend), baseline=absolute(split.last_spend, split.spend), style="money", higher_is_better=False),
+            ReportedFigure.of(
+                "spearman_orders",
+                bootstrap(_rank_agreement, forecast.orders, split.orders),
+                baseline=_rank_agreement(split.last_orders, split.orders),
+                style="number",
+            ),
+            ReportedFigure.of(
+                "mae_orders",
+                bootstrap(absolute, forecast.orders, split.orders),
+                baseline=absolute(split.last_orders, split.orders),
+                style="number",
+                higher_is_better=False,
+            ),
+            ReportedFigure.of(
+                "mae_spend",
+                bootstrap(absolute, forecast.value, split.spend),
+                baseline=absolute(split.last_spend, split.spend),
+                style="money",
+                higher_is_better=False,
+            ),
             ReportedFigure("interval_coverage", float(inside.mean()), style="share"),
             ReportedFigure("calibration_error", calibration_error(split.bought_again, buys), style="share", higher_is_better=False),
         ),
         calibration=calibration_bins(split.bought_again, buys),
-        tables=(ReportTable("parameters", ("name", "value"), tuple((name, value) for part in model.to_config().values() if isinstance(part, dict) for name, value in part.items())),),
+        tables=(
+            ReportTable(
+                "parameters",
+                ("name", "value"),
+                tuple((name, value) for part in model.to_config().values() if isinstance(part, dict) for name, value in part.items()),
+            ),
+        ),
         notes=model.notes,
     )
 

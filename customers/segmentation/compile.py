@@ -90,7 +90,11 @@ def _number(output: Any, convert: Callable[[Any], Any]) -> Callable[[Any, Rule, 
             return Q(IsNull(expression, rule.operator == "is_unknown"))
         number = Cast(expression, output)
         # Coalesce keeps the comparison two-valued, so that a NOT around it means the opposite.
-        return Q(Exact(Coalesce(_COMPARISONS[rule.operator](number, Value(convert(rule.value), output_field=output)), Value(False), output_field=BooleanField()), True))
+        return Q(
+            Exact(
+                Coalesce(_COMPARISONS[rule.operator](number, Value(convert(rule.value), output_field=output)), Value(False), output_field=BooleanField()), True
+            )
+        )
 
     return compare
 

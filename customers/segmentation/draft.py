@@ -142,7 +142,9 @@ def _view(branch: Branch, name: str, depth: int, wrong: str, error: str, known: 
         operator = operators.get(node.operator) or next(iter(operators.values()))
         if chosen.name not in known:
             known[chosen.name] = tuple((str(code), str(label)) for code, label in chosen.choices()) if chosen.choices else ()
-        rows.append(RowView(path, chosen, operator, tuple(operators.values()), _shown(operator, node.value), known[chosen.name], error if path == wrong else ""))
+        rows.append(
+            RowView(path, chosen, operator, tuple(operators.values()), _shown(operator, node.value), known[chosen.name], error if path == wrong else "")
+        )
     return BranchView(name, branch.op, tuple(rows), depth, error if name == wrong else "")
 
 
@@ -203,7 +205,11 @@ def _typed(node: Condition) -> Any:
         return None
     if operator.takes == "window":
         parts = value if isinstance(value, dict) else {}
-        return {"times": _integer(parts.get("times")), "days": _integer(parts.get("days")) if parts.get("days") not in (None, "") else None, "what": parts.get("what") or None}
+        return {
+            "times": _integer(parts.get("times")),
+            "days": _integer(parts.get("days")) if parts.get("days") not in (None, "") else None,
+            "what": parts.get("what") or None,
+        }
     if operator.takes == "days":
         return _integer(value)
     if operator.takes == "number":

@@ -32,7 +32,11 @@ def condition(rule: Rule) -> str:
 
 
 def _joined(group: Group) -> str:
-    parts = [_("(%(group)s)") % {"group": _joined(node)} if isinstance(node, Group) else condition(node) for node in group.rules if not (isinstance(node, Group) and not node.rules)]
+    parts = [
+        _("(%(group)s)") % {"group": _joined(node)} if isinstance(node, Group) else condition(node)
+        for node in group.rules
+        if not (isinstance(node, Group) and not node.rules)
+    ]
     return (_(", and ") if group.op == "all" else _(", or ")).join(parts)
 
 

@@ -117,9 +117,7 @@ def _node(data: object, path: str, depth: int) -> Rule | Group:
     operator_name = data.get("operator")
     operator = BY_KIND[field.kind].get(operator_name) if isinstance(operator_name, str) else None
     if operator is None:
-        raise RuleInvalid(
-            _at(path, "operator"), _("“%(operator)s” cannot be asked of %(field)s") % {"operator": _shown(operator_name), "field": field.label}
-        )
+        raise RuleInvalid(_at(path, "operator"), _("“%(operator)s” cannot be asked of %(field)s") % {"operator": _shown(operator_name), "field": field.label})
     try:
         value = check(operator.takes, data.get("value"), field.allowed())
     except ValueRefused as refused:

@@ -67,7 +67,9 @@ def test_without_models_the_stated_baselines_serve(world: World) -> None:
 def test_rfm_scores_are_shares_of_the_shop(world: World) -> None:
     portrait.refresh(as_of=NOW)
 
-    scores = {row.customer.name: (row.recency_score, row.frequency_score, row.monetary_score, row.rfm_group) for row in Portrait.objects.select_related("customer")}
+    scores = {
+        row.customer.name: (row.recency_score, row.frequency_score, row.monetary_score, row.rfm_group) for row in Portrait.objects.select_related("customer")
+    }
     # Of three buyers, none, a third and two thirds lie below: scores 1, 2 and 4.
     assert scores == {
         "Lin Loyal": (2, 4, 4, "at_risk"),

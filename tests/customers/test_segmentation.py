@@ -185,7 +185,11 @@ def _plain(node: tree.Group | tree.Rule, customer: Customer, at: datetime) -> bo
     if field in {"last_order_at", "first_seen_at"}:
         if node.operator in {"ever", "never"}:
             return (known is not None) is (node.operator == "ever")
-        edge = at - timedelta(days=value) if isinstance(value, int) else datetime.combine(date.fromisoformat(value), time.min, tzinfo=timezone.get_default_timezone())
+        edge = (
+            at - timedelta(days=value)
+            if isinstance(value, int)
+            else datetime.combine(date.fromisoformat(value), time.min, tzinfo=timezone.get_default_timezone())
+        )
         if known is None:
             return False
         return known >= edge if node.operator in {"in_last_days", "on_or_after"} else known < edge
@@ -229,7 +233,21 @@ def _random_value(random_: random.Random, field: str, operator: str) -> object:
 
 
 def _random_tree(random_: random.Random, depth: int = 1) -> dict[str, Any]:
-    names = ["ordered", "viewed", "email_allowed", "tags", "stage", "p_active", "value_365", "name", "country", "last_order_at", "first_seen_at", "orders_count", "spent_amount"]
+    names = [
+        "ordered",
+        "viewed",
+        "email_allowed",
+        "tags",
+        "stage",
+        "p_active",
+        "value_365",
+        "name",
+        "country",
+        "last_order_at",
+        "first_seen_at",
+        "orders_count",
+        "spent_amount",
+    ]
     rules: list[dict[str, Any]] = []
     for _index in range(random_.randint(1, 3)):
         if depth < 3 and random_.random() < 0.35:
@@ -261,11 +279,21 @@ def _crowd(random_: random.Random) -> None:
             last_seen_at=NOW,
         )
         for _order in range(random_.randint(0, 5)):
-            place_order(customer, at=NOW - timedelta(days=random_.randint(0, 250)), amount=random_.choice(["50.00", "100.00", "0.25"]), status=random_.choice(["paid", "cancelled"]))
+            place_order(
+                customer,
+                at=NOW - timedelta(days=random_.randint(0, 250)),
+                amount=random_.choice(["50.00", "100.00", "0.25"]),
+                status=random_.choice(["paid", "cancelled"]),
+            )
         for _view in range(random_.randint(0, 4)):
             ActivityFactory(customer=customer, source=customer.source, occurred_at=NOW - timedelta(days=random_.randint(0, 120)))
         for _entry in range(random_.randint(0, 2)):
-            ConsentFactory(customer=customer, channel=random_.choice(["email", "any", "sms"]), state=random_.choice(["granted", "withdrawn", "bounced"]), recorded_at=NOW - timedelta(days=random_.randint(1, 50)))
+            ConsentFactory(
+                customer=customer,
+                channel=random_.choice(["email", "any", "sms"]),
+                state=random_.choice(["granted", "withdrawn", "bounced"]),
+                recorded_at=NOW - timedelta(days=random_.randint(1, 50)),
+            )
         if random_.random() < 0.8:
             PortraitFactory(
                 customer=customer,
