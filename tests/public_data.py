@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import io
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -21,9 +23,8 @@ def need(*parts: str) -> Path:
 
 def rows(*parts: str) -> list[dict[str, str]]:
     path = need(*parts)
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as stream:
-        return list(csv.DictReader(stream))
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
 
 def cdnow(name: str, customer: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,3 +49,9 @@ def sequences(name: str) -> list[list[int]]:
     """Return each user's items, oldest first; the last item is the validation target."""
     with gzip.open(need(name, "train_valid_sequences.txt.gz"), "rt", encoding="utf-8") as stream:
         return [[int(item) for item in line.split()[1:]] for line in stream]
+
+
+def show(capsys: pytest.CaptureFixture[str], figures: str) -> None:
+    """Print the measured figures past pytest's capture: they are what a `data` test is run for."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{figures}\n")

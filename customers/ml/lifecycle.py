@@ -205,7 +205,8 @@ def gap_history(customer: ArrayLike, day: ArrayLike, *, customers: ArrayLike, as
 
 
 def _whole(day: ArrayLike) -> NDArray[np.int64]:
-    return np.floor(np.asarray(day, dtype=float)).astype(np.int64)
+    whole: NDArray[np.int64] = np.floor(np.asarray(day, dtype=float)).astype(np.int64)
+    return whole
 
 
 def _gaps(customer: ArrayLike, day: ArrayLike) -> tuple[NDArray[np.int64], Floats]:

@@ -137,7 +137,8 @@ class BetaGeometricNBD:
         By the model's construction it is 1 for a customer with a single order: one stops only after a repeat order.
         """
         x, recency, age = checked_history(frequency, recency_days, age_days)
-        return expit(-self._log_odds_stopped(x, recency / self.unit_days, age / self.unit_days))
+        active: Floats = expit(-self._log_odds_stopped(x, recency / self.unit_days, age / self.unit_days))
+        return active
 
     def _log_odds_stopped(self, x: Floats, recency: Floats, age: Floats) -> Floats:
         later = np.maximum(x, 1.0)
@@ -163,7 +164,8 @@ class BetaGeometricNBD:
             p, w = nodes_of[which[part]], weights_of[which[part]]
             shape = (self.r_ + x[part])[:, None]
             orders[part] = np.sum(w * -np.expm1(-shape * np.log1p(p * horizon / (self.alpha_ + age[part])[:, None])) / p, axis=1)
-        return orders * expit(-self._log_odds_stopped(x, recency, age))
+        orders *= expit(-self._log_odds_stopped(x, recency, age))
+        return orders
 
     def orders_between(
         self,
@@ -235,32 +237,33 @@ class EmpiricalRate:
         x, _, age = checked_history(frequency, recency_days, age_days)
         rows, weight = np.unique(np.column_stack([x, age]), axis=0, return_counts=True)
         x, age = rows[:, 0], np.maximum(rows[:, 1] / self.unit_days, 1e-6)
-        weight = weight.astype(float)
+        customers: Floats = weight.astype(float)
         self.customers_ = int(weight.sum())
         if not self.customers_:
             # A shop without buyers: one order a year, believed as firmly as one order.
             self.r_, self.alpha_, self.log_likelihood_ = 1.0, 365.0 / self.unit_days, 0.0
             return self
         # Half an order in the shop's whole observed time keeps a shop without any repeat order finite.
-        mean_rate = (weight @ x + 0.5) / (weight @ age + 1e-9)
+        mean_rate = float(customers @ x + 0.5) / float(customers @ age + 1e-9)
         result = minimize(
             _nbd_objective,
             np.log([1.0, 1.0 / mean_rate]),
-            args=(x, age, weight),
+            args=(x, age, customers),
             jac=True,
             method="L-BFGS-B",
             bounds=[(-8.0, 8.0), (-14.0, 20.0)],
         )
         log_r, log_alpha = result.x if np.isfinite(result.fun) else np.log([1.0, 1.0 / mean_rate])
         self.r_, self.alpha_ = float(np.exp(log_r)), float(np.exp(log_alpha))
-        self.log_likelihood_ = -float(_nbd_objective(np.array([log_r, log_alpha]), x, age, weight)[0]) * self.customers_
+        self.log_likelihood_ = -float(_nbd_objective(np.array([log_r, log_alpha]), x, age, customers)[0]) * self.customers_
         return self
 
     def p_active(self, frequency: ArrayLike, recency_days: ArrayLike, age_days: ArrayLike) -> Floats:
         """Return how ordinary each customer's present silence is, (n,) in 0..1."""
         x, recency, age = checked_history(frequency, recency_days, age_days)
         recency, age = recency / self.unit_days, age / self.unit_days
-        return np.exp((self.r_ + x) * (np.log(self.alpha_ + recency) - np.log(self.alpha_ + age)))
+        silent: Floats = np.exp((self.r_ + x) * (np.log(self.alpha_ + recency) - np.log(self.alpha_ + age)))
+        return silent
 
     def expected_orders(self, frequency: ArrayLike, recency_days: ArrayLike, age_days: ArrayLike, horizon_days: float) -> Floats:
         """Return each customer's expected number of orders in the coming `horizon_days`, (n,), never negative."""

@@ -92,7 +92,8 @@ def learn_scale(*, silence_days: ArrayLike, orders: ArrayLike, amount: ArrayLike
 def name_groups(recency: ArrayLike, frequency: ArrayLike, monetary: ArrayLike) -> NDArray[np.str_]:
     """Return the group code of each score triple; frequency and money are averaged, halves rounded up."""
     r, f, m = (np.asarray(column, dtype=np.int64) for column in (recency, frequency, monetary))
-    return _GRID[r - 1, (f + m + 1) // 2 - 1]
+    groups: NDArray[np.str_] = _GRID[r - 1, (f + m + 1) // 2 - 1]
+    return groups
 
 
 def _cut_points(values: ArrayLike) -> tuple[float, ...]:

@@ -80,7 +80,8 @@ class GammaGamma:
         x, mean = np.asarray(orders, dtype=float), np.asarray(mean_amount, dtype=float)
         known = (x > 0) & (mean > 0)
         x, mean = np.where(known, x, 0.0), np.where(known, mean, 0.0)
-        return self.p_ * (self.gamma_ + x * mean) / (self.p_ * x + self.q_ - 1)
+        amount: Floats = self.p_ * (self.gamma_ + x * mean) / (self.p_ * x + self.q_ - 1)
+        return amount
 
     def to_config(self) -> dict[str, float | str]:
         return {
@@ -132,7 +133,8 @@ class ShrunkenMean:
         x, mean = np.asarray(orders, dtype=float), np.asarray(mean_amount, dtype=float)
         known = (x > 0) & (mean > 0)
         x, mean = np.where(known, x, 0.0), np.where(known, mean, 0.0)
-        return (x * mean + self.k_ * self.mean_) / (x + self.k_)
+        amount: Floats = (x * mean + self.k_ * self.mean_) / (x + self.k_)
+        return amount
 
     def to_config(self) -> dict[str, float | str]:
         return {"kind": self.kind, "mean": self.mean_, "k": self.k_, "customers": self.customers_}
@@ -145,9 +147,10 @@ class ShrunkenMean:
 
 
 def _log_likelihood(x: Floats, z: Floats, p: float, q: float, gamma: float) -> Floats:
-    return (
+    terms: Floats = (
         gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(gamma) + (p * x - 1) * np.log(z) + p * x * np.log(x) - (p * x + q) * np.log(gamma + x * z)
     )
+    return terms
 
 
 def _objective(logs: Floats, x: Floats, z: Floats, penalty: float) -> tuple[float, Floats]:

@@ -152,7 +152,7 @@ class CoOccurrence:
 
     def scores(self, histories: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return the score of every item for each history, float32 (n, items); nothing is excluded."""
-        scores = (self._history_weights(histories) @ self.weights_).toarray()
+        scores: NDArray[np.float32] = (self._history_weights(histories) @ self.weights_).toarray()
         scores += self.popularity * self.popularity_ / max(float(self.popularity_.max(initial=0)), 1e-12)
         return scores
 

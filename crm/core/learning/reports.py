@@ -123,7 +123,7 @@ def confusions(truth: ArrayLike, predicted: ArrayLike, names: Sequence[str], *, 
     actual, said = np.asarray(truth, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
     wrong = actual != said
     pairs, counts = np.unique(np.column_stack([actual[wrong], said[wrong]]), axis=0, return_counts=True)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], -counts))[:most] if len(pairs) else []
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -counts))[:most] if len(pairs) else np.zeros(0, dtype=np.int64)
     return ReportTable(
         name="confusions",
         columns=("truth", "predicted", "rows"),

@@ -226,7 +226,7 @@ def _load() -> _Encoder:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(settings.CRM_ENCODER_THREADS)
     source = str(folder) if is_folder else name
     options = {"local_files_only": not settings.CRM_ENCODER_DOWNLOAD}

@@ -38,7 +38,7 @@ class TextFeatures:
     ngrams: sparse.csr_matrix
 
     def __len__(self) -> int:
-        return self.ngrams.shape[0]
+        return int(self.ngrams.shape[0])
 
     def rows(self, index: Any) -> TextFeatures:
         return TextFeatures(vectors=None if self.vectors is None else self.vectors[index], weight=self.weight[index], ngrams=self.ngrams[index])

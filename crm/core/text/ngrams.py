@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -125,23 +125,25 @@ class NgramFeatures:
     def _covered(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
         rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
         known = np.bincount(rows, weights=self._place[counts.indices] >= 0, minlength=counts.shape[0])
-        return (known / np.maximum(np.diff(counts.indptr), 1)).astype(np.float32)
+        share: NDArray[np.float32] = (known / np.maximum(np.diff(counts.indptr), 1)).astype(np.float32)
+        return share
 
     def _remember(self) -> None:
         self._place = np.full(2 << BITS, -1, dtype=np.int32)
         self._place[self.columns_] = np.arange(len(self.columns_), dtype=np.int32)
 
-    def to_tensors(self) -> dict[str, NDArray[np.generic]]:
+    def to_tensors(self) -> dict[str, NDArray[Any]]:
         return {"columns": self.columns_, "idf": self.idf_}
 
-    def to_config(self) -> dict[str, object]:
+    def to_config(self) -> dict[str, Any]:
         return {"characters": list(self.characters), "words": list(self.words), "fewest": self.fewest, "bits": BITS}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, NDArray[np.generic]], config: dict[str, object]) -> Self:
+    def from_tensors(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
         if config["bits"] != BITS:
             raise ValueError(f"features of {config['bits']} bits do not fit {BITS}")
-        features = cls(characters=tuple(config["characters"]), words=tuple(config["words"]), fewest=int(config["fewest"]))
+        (shortest, longest), (fewest_words, most_words) = config["characters"], config["words"]
+        features = cls(characters=(shortest, longest), words=(fewest_words, most_words), fewest=int(config["fewest"]))
         features.columns_ = np.asarray(tensors["columns"], dtype=np.int64)
         features.idf_ = np.asarray(tensors["idf"], dtype=np.float32)
         features._remember()

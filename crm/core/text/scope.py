@@ -73,7 +73,7 @@ class Calibration:
         second = np.partition(raw, -2, axis=1)[:, -2] if raw.shape[1] > 1 else np.zeros(len(raw))
         # The others share what the winner gives up; it must not give up so much that the second overtakes it.
         corrected = np.maximum(np.interp(top, self.stated_, self.observed_), second / (rest + second))
-        result = raw * ((1 - corrected) / rest)[:, None]
+        result: NDArray[np.float64] = raw * ((1 - corrected) / rest)[:, None]
         result[rows, best] = corrected
         return result
 

@@ -194,8 +194,9 @@ def test_figures_on_banking77_ten_examples(capsys):
     judged = model.predict([row["text"] for row in valid])
 
     right = judged.labels == np.array([row[label] for row in valid])
-    with capsys.disabled():
-        print(f"\nbanking77, 10 examples a class: accuracy {right.mean():.4f}, calibration error {calibration_error(right, judged.confidence):.4f}")
+    public_data.show(
+        capsys, f"banking77, 10 examples a class: accuracy {right.mean():.4f}, calibration error {calibration_error(right, judged.confidence):.4f}"
+    )
     assert right.mean() > 0.82
 
 
@@ -216,8 +217,9 @@ def test_figures_on_clinc150(capsys):
 
     right = (known.labels == np.array([row["intent"] for row in valid])) & known.in_scope
     area = auroc(np.append(np.ones(len(valid)), np.zeros(len(strange))), np.append(known.scope_score, unknown.scope_score))
-    with capsys.disabled():
-        print(f"\nclinc150, 40 a class: in-scope accuracy {right.mean():.4f}, out-of-scope recall {1 - unknown.in_scope.mean():.4f}, AUROC {area:.4f}")
+    public_data.show(
+        capsys, f"clinc150, 40 a class: in-scope accuracy {right.mean():.4f}, out-of-scope recall {1 - unknown.in_scope.mean():.4f}, AUROC {area:.4f}"
+    )
     assert module.EXPECTED_OUT_OF_SCOPE == 0.2
     assert right.mean() > 0.90
     assert area > 0.97
@@ -235,6 +237,5 @@ def test_figures_on_real_shop_chats(shop, capsys):
     unknown = model.predict(strange)
 
     area = auroc(np.append(np.ones(len(seen.codes)), np.zeros(len(strange))), np.append(seen.scope_score, unknown.scope_score))
-    with capsys.disabled():
-        print(f"\nhint3 {shop}, leave-one-out: accuracy {accuracy(seen.codes, seen.predicted):.4f}, AUROC against CLINC's out of scope {area:.4f}")
+    public_data.show(capsys, f"hint3 {shop}, leave-one-out: accuracy {accuracy(seen.codes, seen.predicted):.4f}, AUROC against CLINC's out of scope {area:.4f}")
     assert accuracy(seen.codes, seen.predicted) > 0.88

@@ -82,6 +82,5 @@ def test_figures_on_public_reviews(parts, text, label, least, capsys):
     model = ReviewSentiment().fit([found[row][text] for row in chosen], [5 if found[row][label] == "1" else 1 for row in chosen])
 
     metrics, _, _ = model.judge()
-    with capsys.disabled():
-        print(f"\n{parts[0]}, {metrics['reviews']} reviews, out of sample: " + ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()))
+    public_data.show(capsys, f"{parts[0]}, {metrics['reviews']} reviews, out of sample: " + ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()))
     assert metrics["accuracy"] > least

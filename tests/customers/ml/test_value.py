@@ -264,8 +264,7 @@ def test_figures_on_the_gift_shop_one_hundred_days_ahead(capsys):
     forecast = fit_value(history).forecast(history, horizon_days=100)
 
     correlation, again = spearmanr(spend, forecast.value)[0], auroc(spend > 0, forecast.orders)
-    with capsys.disabled():
-        print(f"\nonline_retail, 100 days: Spearman of spend {correlation:.3f}, AUC buys again {again:.3f}")
+    public_data.show(capsys, f"online_retail, 100 days: Spearman of spend {correlation:.3f}, AUC buys again {again:.3f}")
     assert correlation > 0.50
     assert again > 0.72
 
@@ -282,7 +281,6 @@ def test_figures_on_cdnow_thirteen_weeks_ahead(capsys):
     orders = fit_value(history).forecast(history, horizon_days=91).orders
 
     error, correlation, bias = np.abs(orders - actual).mean(), np.corrcoef(orders, actual)[0, 1], orders.sum() / actual.sum() - 1
-    with capsys.disabled():
-        print(f"\ncdnow master, 13 weeks: MAE {error:.3f}, correlation {correlation:.3f}, total {bias:+.1%}")
+    public_data.show(capsys, f"cdnow master, 13 weeks: MAE {error:.3f}, correlation {correlation:.3f}, total {bias:+.1%}")
     assert correlation > 0.5
     assert abs(bias) < 0.15

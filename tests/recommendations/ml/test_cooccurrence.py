@@ -169,9 +169,9 @@ def test_figures_on_the_validation_item(name, least, capsys):
     ours = measure(learned.scores, known, wanted)
     theirs = measure(lambda part: np.tile(popular.scores_, (len(part), 1)), known, wanted)
 
-    with capsys.disabled():
-        print(
-            f"\n{name}: HR@10 {ours.hit_rate.value:.4f} [{ours.hit_rate.low:.4f}, {ours.hit_rate.high:.4f}], NDCG@10 {ours.ndcg.value:.4f}, "
-            f"coverage {ours.coverage:.2f}; popularity {theirs.hit_rate.value:.4f} / {theirs.ndcg.value:.4f}"
-        )
+    public_data.show(
+        capsys,
+        f"{name}: HR@10 {ours.hit_rate.value:.4f} [{ours.hit_rate.low:.4f}, {ours.hit_rate.high:.4f}], NDCG@10 {ours.ndcg.value:.4f}, "
+        f"coverage {ours.coverage:.2f}; popularity {theirs.hit_rate.value:.4f} / {theirs.ndcg.value:.4f}",
+    )
     assert ours.hit_rate.value > least > theirs.hit_rate.value
