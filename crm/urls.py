@@ -26,6 +26,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+handler404 = "crm.core.failures.not_found"
 # 503 instead of 500 while PostgreSQL or Redis is away, also when a middleware was the one to notice.
 handler500 = "crm.core.outage.server_error"
 

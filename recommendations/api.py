@@ -22,20 +22,28 @@ _LIMIT = [OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum":
 
 
 class SuggestionSerializer(serializers.Serializer[Any]):
-    """One product. reason_code: bought_with, viewed_with, popular; model_version 0 is the popularity baseline."""
+    """One product. `why` is in the language of Accept-Language; model_version 0 is the popularity baseline."""
 
     product = serializers.IntegerField(source="product_id")
     external_id = serializers.CharField()
     name = serializers.CharField()
+    price_amount = serializers.DecimalField(max_digits=12, decimal_places=2, allow_null=True)
+    currency = serializers.CharField()
+    url = serializers.CharField()
+    image_url = serializers.CharField()
+    rank = serializers.IntegerField()
     score = serializers.FloatField()
-    reason_code = serializers.CharField()
-    reason_product = serializers.IntegerField(allow_null=True)
+    why = serializers.CharField()
     model_version = serializers.IntegerField()
 
 
 class SuggestionListSerializer(serializers.Serializer[Any]):
-    object = serializers.CharField(default="list")
+    """fallback: why no model stands behind the list, '' when one does."""
+
+    object = serializers.CharField()
     data = SuggestionSerializer(many=True)
+    fallback = serializers.CharField()
+    model_version = serializers.IntegerField()
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
@@ -65,7 +73,7 @@ class CustomerRecommendationViewSet(PartnerViewSet):
         """Products for this customer, best first; unavailable and just bought ones are left out."""
         limit = integer_param(request, "limit", default=8, minimum=1, maximum=20)
         found = ranking.for_customer(customer_id=self.get_object().pk, limit=limit, at=clock.now())
-        return Response({"object": "list", "data": SuggestionSerializer(found, many=True).data})
+        return _listed(found)
 
 
 class ProductRecommendationViewSet(PartnerViewSet):
@@ -84,8 +92,8 @@ class ProductRecommendationViewSet(PartnerViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Products often bought by those who bought this one."""
         limit = integer_param(request, "limit", default=8, minimum=1, maximum=20)
-        found = ranking.for_product(product_id=self.get_object().pk, limit=limit)
-        return Response({"object": "list", "data": SuggestionSerializer(found, many=True).data})
+        found = ranking.for_product(product_id=self.get_object().pk, limit=limit, at=clock.now())
+        return _listed(found)
 
 
 class FeedbackViewSet(PartnerViewSet):
@@ -114,3 +122,7 @@ class FeedbackViewSet(PartnerViewSet):
             customer_id=customer.pk, product_id=product.pk, kind=values["kind"], origin=values["origin"], at=clock.now(), external_id=values["external_id"]
         )
         return Response(serializer.data, status=status.HTTP_201_CREATED)
+
+
+def _listed(found: ranking.Recommendations) -> Response:
+    return Response(SuggestionListSerializer({"object": "list", "data": found.items, "fallback": found.fallback, "model_version": found.model_version}).data)

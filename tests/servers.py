@@ -31,7 +31,7 @@ class RunningServer:
     def __init__(self, *, environment: dict[str, str], port: int | None = None) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = environment | {"CRM_PUBLIC_URL": self.url}
+        self.environment = environment | {"CRM_PUBLIC_URL": self.url, "CRM_API_RATE_PER_MINUTE": "100000"}
         self._process: subprocess.Popen[bytes] | None = None
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server object
 

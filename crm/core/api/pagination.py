@@ -2,14 +2,16 @@
 
 import base64
 import binascii
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 100
@@ -19,7 +21,7 @@ _BIGGEST = 2**63 - 1
 class CursorPage(BasePagination):
     """`?limit=1..100&cursor=…` over descending primary keys, which never change and are never reused."""
 
-    def paginate_queryset(self, queryset: "QuerySet[Any]", request: Request, view: APIView | None = None) -> list[Any]:  # type: ignore[override]
+    def paginate_queryset(self, queryset: "QuerySet[Any]", request: Request, view: "APIView | None" = None) -> list[Any]:  # type: ignore[override]
         self.request = request
         self.limit = self._limit(request)
         before = self._before(request)
@@ -47,7 +49,7 @@ class CursorPage(BasePagination):
             },
         }
 
-    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+    def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
         return [
             {
                 "name": "limit",

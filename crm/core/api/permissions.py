@@ -1,10 +1,15 @@
 """Scopes: a view names one per method, a key must hold it."""
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from crm.core.api.authentication import Partner
+
+if TYPE_CHECKING:
+    # rest_framework.views imports this class by name while it is itself being imported.
+    from rest_framework.views import APIView
 
 
 class HasScope(BasePermission):
@@ -12,7 +17,7 @@ class HasScope(BasePermission):
 
     message = "This key lacks the scope for that."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         if not isinstance(request.user, Partner):
             return False
         if request.method == "OPTIONS":

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
@@ -67,6 +68,16 @@ class PartnerSchema(AutoSchema):
         if self.method in {"PATCH", "PUT"}:
             parameters.append(OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The ETag you read."))
         return parameters
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tells drf-spectacular what our authentication looks like."""
+
+    target_class = "crm.core.api.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "An API key made with `manage.py create_api_key`."}
 
 
 def plain_paths(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -183,7 +183,9 @@ def test_editing_a_campaign_needs_if_match() -> None:
     assert AuditEntry.objects.filter(action="campaign.change").count() == 1
 
 
-@pytest.mark.parametrize("rule", [{"field": "password", "operator": "=", "value": 1}, {"op": "xor", "rules": []}, {"field": "name", "operator": "; drop table", "value": "x"}])
+@pytest.mark.parametrize(
+    "rule", [{"field": "password", "operator": "=", "value": 1}, {"op": "xor", "rules": []}, {"field": "name", "operator": "; drop table", "value": "x"}]
+)
 def test_a_bad_segment_rule_is_named(rule: dict[str, object]) -> None:
     answer = post(client_with("segments:write"), "/api/v1/segments", {"name": "s", "rule": rule})
 
