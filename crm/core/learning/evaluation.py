@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -95,6 +94,9 @@ def matthews(truth: ArrayLike, predicted: ArrayLike) -> float:
 
 def auroc(positive: ArrayLike, score: ArrayLike) -> float:
     """Return the probability that a positive row scores above a negative one, ties counting half; NaN with one kind."""
+    # Here, not above: scipy.stats takes most of a second to import, and every process of the stack imports this module.
+    from scipy.stats import rankdata
+
     truth, ranks = np.asarray(positive, dtype=bool), rankdata(np.asarray(score, dtype=float))
     positives = int(truth.sum())
     negatives = len(truth) - positives
