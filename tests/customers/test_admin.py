@@ -50,7 +50,9 @@ MAKERS: dict[type[Model], Callable[[int], Any]] = {
         return_record=ReturnFactory(), product=ProductFactory(), order_line=OrderLineFactory(), quantity=1, unit_amount=5
     ),
     models.Activity: lambda _n: ActivityFactory(product=ProductFactory()),
-    models.QuarantinedEvent: lambda n: models.QuarantinedEvent.objects.create(source=SourceFactory(), code="bad", reason=f"reason {n}", payload="{}", received_at=NOW),
+    models.QuarantinedEvent: lambda n: models.QuarantinedEvent.objects.create(
+        source=SourceFactory(), code="bad", reason=f"reason {n}", payload="{}", received_at=NOW
+    ),
     models.Review: lambda _n: ReviewFactory(),
     models.Portrait: lambda _n: PortraitFactory(),
     models.Segment: lambda _n: SegmentFactory(created_by=UserFactory()),
