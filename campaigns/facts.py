@@ -43,7 +43,8 @@ _PROMISES = (
 )
 # How far behind a product's name its price may stand.
 _NEAR = 40
-_TAGS = re.compile(r"\{\{[^{}]*\}\}")
+# A field's own name states nothing, but the words to use instead are printed.
+_TAGS = re.compile(r"\{\{[^{}|]*\|?([^{}]*)\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,25 +140,29 @@ def gather(*, campaign: Campaign, at: datetime) -> Facts:
 
 def check(*, subject: str, body: str, facts: Facts) -> tuple[Fault, ...]:
     """Return every statement of a generated text that the given facts do not support. Runs no query."""
-    text = _TAGS.sub(" ", f"{subject}\n{body}")
+    text = _TAGS.sub(r" \1 ", f"{subject}\n{body}")
     names = {name for product in facts.products for name in product.names.values()}
     amounts = {product.price for product in facts.products if product.price is not None} | {amount for amount, _text in prices(facts.goal)}
     return _faults(text, facts.goal, amounts=amounts, names=names, products=facts.products)
 
 
-def check_written(*, subject: str, body: str, goal: str) -> tuple[Fault, ...]:
-    """Return the same findings for a text a person wrote, held against the whole catalogue. At most two queries."""
-    text = _TAGS.sub(" ", f"{subject}\n{body}")
-    stated = [amount for amount, _text in prices(text)]
-    quoted = quotations(text)
-    amounts = {amount for amount, _text in prices(goal)}
-    if stated:
-        amounts |= set(Product.objects.filter(price_amount__in=stated).values_list("price_amount", flat=True))
+def check_written(*, texts: Mapping[str, tuple[str, str]], goal: str) -> dict[str, tuple[Fault, ...]]:
+    """Return the same findings for texts a person wrote, held against the whole catalogue. At most one query.
+
+    texts: {language: (subject, body)}; the answer has the same keys.
+    """
+    plain = {language: _TAGS.sub(r" \1 ", f"{subject}\n{body}") for language, (subject, body) in texts.items()}
+    stated = {amount for text in plain.values() for amount, _words in prices(text)}
+    quoted = {name for text in plain.values() for name in quotations(text)}
+    amounts: set[Decimal | None] = {amount for amount, _words in prices(goal)}
     names: set[str] = set()
-    if quoted:
-        rows = Product.objects.filter(Q(name__in=quoted) | Q(names__en__in=quoted) | Q(**{"names__zh-hans__in": quoted})).values_list("name", "names")
-        names = {name for own, more in rows for name in (own, *more.values())}
-    return _faults(text, goal, amounts=amounts, names=names, products=())
+    if stated or quoted:
+        wanted = list(quoted)
+        named = Q(name__in=wanted) | Q(names__en__in=wanted) | Q(**{"names__zh-hans__in": wanted})
+        for price, name, more in Product.objects.filter(Q(price_amount__in=stated) | named).values_list("price_amount", "name", "names"):
+            amounts.add(price)
+            names |= {name, *more.values()}
+    return {language: _faults(text, goal, amounts=amounts, names=names, products=()) for language, text in plain.items()}
 
 
 def prices(text: str) -> list[tuple[Decimal, str]]:

@@ -17,6 +17,7 @@ from django.utils import translation
 from campaigns import links, merge, offers
 from campaigns.models import Campaign
 from crm.core import formats
+from crm.core.errors import NotFound
 from customers.models import Customer, OrderLine, Product
 
 # What every mail says around the written text. Customer-facing, so data per language and not the staff catalogue.
@@ -116,9 +117,12 @@ class Desk:
     def write(self, *, customer_id: int, language: str, public_id: uuid.UUID | None) -> Message:
         """Return the customer's message in a language. public_id None: a preview, whose links change nothing.
 
-        Raises FieldEmpty where the text needs a value the customer does not have. Runs no query.
+        Raises FieldEmpty where the text needs a value the customer does not have, NotFound for a customer who is gone.
+        Runs no query.
         """
-        person = self._people[customer_id]
+        person = self._people.get(customer_id)
+        if person is None:
+            raise NotFound(customer=customer_id)
         subject, body = self._texts[language]
         values = person.values[language]
         words = WORDS.get(language, WORDS["en"])

@@ -215,9 +215,8 @@ class AudiencePanel:
     at: datetime
 
 
-def audience_panel(*, campaign_id: int, at: datetime) -> AudiencePanel:
-    """Return who would be reached at `at` and what stands in the way. At most nine queries. Raises NotFound."""
-    campaign = find(campaign_id)
+def audience_panel(*, campaign: Campaign, at: datetime) -> AudiencePanel:
+    """Return who would be reached at `at` and what stands in the way. At most five queries beside the campaign's own."""
     texts = list(campaign.texts.all())
     audience = audiences.plan(campaign=campaign, at=at, languages=[text.language for text in texts if text.is_approved])
     findings = preflight.check(campaign=campaign, audience=audience, texts=texts)

@@ -30,7 +30,7 @@ class Finding:
 
 
 def check(*, campaign: Campaign, audience: Audience, texts: Sequence[CampaignText] | None = None) -> tuple[Finding, ...]:
-    """Return every finding, blocking ones first. Two queries per text that states prices or product names, else none.
+    """Return every finding, blocking ones first. At most one query, none where no price or product is stated.
 
     texts: the campaign's texts where the caller has them loaded.
     """
@@ -44,6 +44,7 @@ def _of_texts(campaign: Campaign, texts: Sequence[CampaignText]) -> list[Finding
     if not texts:
         return [Finding("no_text", "danger", _("There is no text yet."))]
     findings: list[Finding] = []
+    faults = facts.check_written(texts={text.language: (text.subject, text.body) for text in texts}, goal=campaign.goal)
     for text in texts:
         name = str(LANGUAGE_NAMES.get(text.language, text.language))
         if not text.is_approved:
@@ -62,8 +63,7 @@ def _of_texts(campaign: Campaign, texts: Sequence[CampaignText]) -> list[Finding
                     _("%(language)s: customers without a value for {{ %(field)s }} will be left out. Give words to use instead: {{ %(field)s|… }}.") % {"language": name, "field": field},
                 )
             )
-        for fault in facts.check_written(subject=text.subject, body=text.body, goal=campaign.goal):
-            findings.append(Finding(fault.code, "warning", f"{name}: {fault.label}: {fault.text}"))
+        findings += [Finding(fault.code, "warning", f"{name}: {fault.label}: {fault.text}") for fault in faults[text.language]]
     if not any(finding.is_blocking for finding in findings):
         findings.append(Finding("text_ready", "success", _("Texts are in order.")))
     return findings

@@ -22,6 +22,7 @@ from campaigns.events import CampaignReady
 from campaigns.messages import Desk, Message
 from campaigns.models import Arm, Campaign, CampaignState, Delivery, DeliveryState
 from crm.core import audit, jobs, locks
+from crm.core.errors import NotFound
 from crm.core.events import publish
 from crm.core.models import Job, User
 from crm.core.models.jobs import JobState
@@ -137,6 +138,9 @@ def _send_batch(campaign: Campaign, batch: list[Delivery], session: Channel, job
             message = desk.write(customer_id=row.customer_id, language=row.language, public_id=row.public_id)
         except merge.FieldEmpty:
             _skip(row, "field_empty")
+            continue
+        except NotFound:
+            # Erased since the claim; the row went with the customer.
             continue
         if _begin(row, campaign, address, clock()):
             _hand_over(row, campaign, address, message, session, clock)

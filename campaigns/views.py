@@ -46,7 +46,7 @@ def answers_missing(view: View) -> View:
 @require("campaigns.view")
 def index(request: HttpRequest) -> HttpResponse:
     """All campaigns, newest first, filtered in the URL."""
-    page = pages.campaign_list(state=request.GET.get("state", ""), query=request.GET.get("q", "").strip()[:100], number=_number(request))
+    page = pages.campaign_list(state=request.GET.get("state", ""), query=_text(request, "q"), number=_number(request))
     template = "campaigns/list.html#results" if wants_part(request) else "campaigns/list.html"
     return render(request, template, {"page": page})
 
@@ -122,7 +122,7 @@ def _text_errors(typed: dict[str, tuple[str, str]]) -> dict[str, str]:
 @answers_missing
 def audience(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Who would be reached, and the pre-flight list: the part for the editor, or a page of its own."""
-    page = pages.audience_panel(campaign_id=campaign_id, at=clock.now())
+    page = pages.audience_panel(campaign=pages.find(campaign_id), at=clock.now())
     return render(request, "campaigns/audience.html#panel" if wants_part(request) else "campaigns/audience.html", {"page": page})
 
 
@@ -151,7 +151,7 @@ def _preview(request: HttpRequest, campaign_id: int) -> pages.PreviewPanel:
     return pages.preview_panel(
         campaign_id=campaign_id,
         at=clock.now(),
-        query=request.GET.get("q", "").strip()[:100],
+        query=_text(request, "q"),
         customer_id=int(chosen) if chosen.isdecimal() and len(chosen) < 19 else None,
         language=request.GET.get("language", ""),
     )
@@ -249,7 +249,7 @@ def confirm(request: HttpRequest, campaign_id: int) -> HttpResponse:
         except RuleInvalid as error:
             messages.error(request, error.text)
             return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
-    return render(request, "campaigns/confirm.html", {"page": pages.audience_panel(campaign_id=campaign_id, at=clock.now())})
+    return render(request, "campaigns/confirm.html", {"page": pages.audience_panel(campaign=campaign, at=clock.now())})
 
 
 @require_POST
@@ -257,7 +257,7 @@ def confirm(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @answers_missing
 def send(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Launch what was confirmed; a second press finds it launched already."""
-    page = pages.audience_panel(campaign_id=campaign_id, at=clock.now())
+    page = pages.audience_panel(campaign=pages.find(campaign_id), at=clock.now())
     if page.campaign.state != CampaignState.DRAFT:
         return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
     if page.type_name and request.POST.get("name", "").strip() != page.campaign.name:
@@ -349,8 +349,8 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
     page = pages.recipients_page(
         campaign_id=campaign_id,
         state=request.GET.get("state", ""),
-        reason=request.GET.get("reason", "")[:60],
-        query=request.GET.get("q", "").strip()[:100],
+        reason=_text(request, "reason"),
+        query=_text(request, "q"),
         number=_number(request),
     )
     template = "campaigns/recipients.html#results" if wants_part(request) else "campaigns/recipients.html"
@@ -375,6 +375,11 @@ def customer_panel(request: HttpRequest, customer_id: int) -> HttpResponse:
 
 def _test_form(request: HttpRequest) -> TestSendForm:
     return TestSendForm(initial={"to": getattr(request.user, "email", "")})
+
+
+def _text(request: HttpRequest, name: str) -> str:
+    """Return a search text from the URL, without the zero byte PostgreSQL cannot store."""
+    return request.GET.get(name, "").replace("\x00", "").strip()[:100]
 
 
 def _number(request: HttpRequest) -> int:

@@ -28,6 +28,7 @@ from crm.core import clock
 POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
 # Enhanced codes 5.1.x speak of the address; 5.2.1 is a closed mailbox (RFC 3463).
 _ADDRESS_CODES = (b"5.1.", b"5.2.1")
+_NAMED_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 # Servers close idle or busy connections politely after this many messages; reopening first costs less than a failure.
 MESSAGES_PER_CONNECTION = 500
@@ -55,7 +56,7 @@ def compose(*, to: str, message: Message, message_id: str, campaign_id: int | No
         # Would need SMTPUTF8 at every server on the way.
         raise Refused(reason="invalid_address")
     mail = EmailMessage(policy=POLICY)
-    name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
+    name, address = sender()
     mail["From"] = Address(display_name=name, addr_spec=address)
     mail["To"] = recipient
     mail["Subject"] = message.subject
@@ -64,13 +65,14 @@ def compose(*, to: str, message: Message, message_id: str, campaign_id: int | No
     # RFC 2369 and RFC 8058: mail programs show their own unsubscribe button and POST to the address.
     mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
     mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    mail["Content-Language"] = "zh-Hans" if message.language.startswith("zh") else message.language
     # RFC 3834: automatic answers (out of office) should not come back.
     mail["Auto-Submitted"] = "auto-generated"
     if campaign_id is not None:
         mail["X-Campaign"] = str(campaign_id)
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
+    # After the content, which replaces every Content- header.
+    mail["Content-Language"] = "zh-Hans" if message.language.startswith("zh") else message.language
     return mail
 
 
@@ -80,8 +82,9 @@ def message_id(public_id: object) -> str:
 
 
 def sender() -> tuple[str, str]:
-    """Return the sender's display name and address."""
-    return parseaddr(settings.DEFAULT_FROM_EMAIL)
+    """Return the sender's display name and address; a comma in the name needs no quotation marks."""
+    written = _NAMED_ADDRESS.fullmatch(settings.DEFAULT_FROM_EMAIL.strip())
+    return (written["name"].strip(' "'), written["address"].strip()) if written else parseaddr(settings.DEFAULT_FROM_EMAIL)
 
 
 class EmailSession:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Order matters: a card number would otherwise be taken for a phone number.
+# Order matters: an international phone number has as many digits as a card, and a card would pass for a phone number.
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("email", re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+")),
-    ("url", re.compile(r"https?://[^\s<>\"'）)】]+")),
-    ("card", re.compile(r"(?<!\d)(?:\d[ \-]?){13,19}(?!\d)")),
-    ("phone", re.compile(r"(?<![\d.,])\+?\d[\d \-()]{8,16}\d(?![\d.,])")),
+    ("url", re.compile(r"https?://[^\s<>\"'）)】，。]*[^\s<>\"'）)】，。.,;:!?]")),
+    ("phone", re.compile(r"\+\d[\d \-()]{7,18}\d(?!\d)")),
+    ("card", re.compile(r"(?<!\d)(?:\d[ \-]?){12,18}\d(?!\d)")),
+    ("phone", re.compile(r"(?<!\d)(?<!\d[.,])\d[\d \-()]{8,16}\d(?!\d|[.,]\d)")),
 )
 
 
@@ -29,13 +30,11 @@ class Redacted:
 
 def redact(text: str) -> Redacted:
     """Return the text with identifying pieces replaced; the same piece gets the same placeholder."""
-    held: dict[str, str] = {}
+    seen: dict[str, dict[str, str]] = {kind: {} for kind, _pattern in _PATTERNS}
     for kind, pattern in _PATTERNS:
-        known: dict[str, str] = {}
 
-        def replaced(match: re.Match[str], *, kind: str = kind, known: dict[str, str] = known) -> str:
-            return known.setdefault(match.group(), f"[{kind} {len(known) + 1}]")
+        def replaced(match: re.Match[str], *, kind: str = kind) -> str:
+            return seen[kind].setdefault(match.group(), f"[{kind} {len(seen[kind]) + 1}]")
 
         text = pattern.sub(replaced, text)
-        held |= {placeholder: original for original, placeholder in known.items()}
-    return Redacted(text, held)
+    return Redacted(text, {placeholder: original for known in seen.values() for original, placeholder in known.items()})
