@@ -17,7 +17,7 @@ from crm.core.models import User
 from support import phrases
 from support.events import ConversationChanged, MessagePosted
 from support.language import known, language_of
-from support.models import Conversation, Message
+from support.models import Conversation, Message, Ticket
 from support.models.conversation import Author, ConversationState, ReplyState
 
 # Characters of one message; a longer text is a document, not a chat line.
@@ -205,6 +205,7 @@ def _appended(
 ) -> Message:
     """Insert the row with the next number and move the conversation's state accordingly; the row must be locked."""
     is_visitor = author == Author.VISITOR
+    stood = (conversation.state, conversation.agent_id)
     language = language or (language_of(text, fallback=conversation.language) if is_visitor else conversation.language)
     if is_visitor:
         _visitor_wrote(conversation, now)
@@ -243,6 +244,8 @@ def _appended(
             cause=cause,
         )
     )
+    if (conversation.state, conversation.agent_id) != stood:
+        publish(ConversationChanged(conversation.pk, now, cause))
     return message
 
 
@@ -423,6 +426,12 @@ def mark_read(*, conversation_id: int, seq: int, by_visitor: bool, now: datetime
     if moved and by_visitor:
         publish(ConversationChanged(conversation_id, now, "read"))
     return bool(moved)
+
+
+def move_customer(*, gone_id: int, kept_id: int) -> int:
+    """Give the conversations and tickets of a customer who was joined into another to that one; returns how many."""
+    moved = Conversation.objects.filter(customer_id=gone_id).update(customer_id=kept_id)
+    return moved + Ticket.objects.filter(customer_id=gone_id).update(customer_id=kept_id)
 
 
 def _system(

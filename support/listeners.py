@@ -1,6 +1,7 @@
 """What follows a committed change: sockets are hinted, an owed answer is enqueued. One line each."""
 
 from crm.core.events import listen
+from customers.events import CustomersMerged
 from support import live
 from support.events import ConversationChanged, MessagePosted
 
@@ -10,6 +11,7 @@ def connect() -> None:
     listen(MessagePosted, hint_message)
     listen(MessagePosted, enqueue_reply)
     listen(ConversationChanged, hint_change)
+    listen(CustomersMerged, follow_merge)
 
 
 def hint_message(event: MessagePosted) -> None:
@@ -27,3 +29,9 @@ def enqueue_reply(event: MessagePosted) -> None:
         from support.tasks import draft_reply
 
         draft_reply.delay(event.message_id)
+
+
+def follow_merge(event: CustomersMerged) -> None:
+    from support.tasks import follow_merge as task
+
+    task.delay(gone_id=event.gone_id, kept_id=event.kept_id)

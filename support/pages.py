@@ -137,6 +137,7 @@ class Row:
     last_author: str
     at: datetime
     waiting_since: datetime | None
+    waited_seconds: float
     tone: str
     language: str
     intent: str
@@ -268,6 +269,7 @@ def _row(found: Conversation, now: datetime, current_id: int | None) -> Row:
         last_author=found.last_author,
         at=found.last_message_at,
         waiting_since=found.waiting_since,
+        waited_seconds=waited.total_seconds(),
         tone="danger" if waited > LATE else "warning" if waited > SLOW else "",
         language=_LANGUAGE_NAMES.get(found.language, found.language),
         intent=intents.name(found.intent, get_language() or "en") if found.intent else "",

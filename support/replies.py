@@ -61,7 +61,7 @@ def draft(*, message_id: int, now: datetime) -> str:
         raise
     except Exception:
         # Whatever is wrong with the assistant, the visitor gets a person and not silence.
-        logger.exception("reply not prepared", extra={"message": message_id})
+        logger.exception("reply not prepared", extra={"message_id": message_id})
         judged, prepared = None, Draft("handover", reason="error")
     return _posted(message, prepared, judged, now)
 

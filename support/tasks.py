@@ -26,6 +26,12 @@ def sweep_replies(**_later: object) -> int:
     return len(overdue)
 
 
+@shared_task(name="support.tasks.follow_merge", queue="default")
+def follow_merge(*, gone_id: int, kept_id: int, **_later: object) -> int:
+    """Move conversations and tickets of a customer who was joined into another."""
+    return conversations.move_customer(gone_id=gone_id, kept_id=kept_id)
+
+
 @worker_init.connect
 def warm_in_threads(sender: Any = None, **_signal: object) -> None:
     """Load the intent model before the first message, in a worker whose tasks run in its own process."""

@@ -56,7 +56,9 @@ def _socket_hosts(request: HttpRequest) -> list[str]:
 def _frame_page(request: HttpRequest, source: Source, allowed: list[str]) -> HttpResponse:
     chosen = language.known(request.GET.get("lang") or source.locale)
     with translation.override(chosen):
-        return render(request, "support/widget.html", {"page": pages.widget_page(source=source, language=chosen, origins=allowed)})
+        response = render(request, "support/widget.html", {"page": pages.widget_page(source=source, language=chosen, origins=allowed)})
+    response["Content-Language"] = language.html_lang(chosen)
+    return response
 
 
 @require_GET

@@ -94,6 +94,18 @@ function markRead() {
   if (conversation && upto && !document.hidden) line.send({type: 'read', conversation, seq: upto});
 }
 
+/** Draw who has the conversation, what can be done and what is known anew, unless somebody is busy there. */
+async function refreshAbout() {
+  if (!conversation) return;
+  const answer = await fetch(location.href, {headers: {Accept: 'text/html'}}).catch(() => null);
+  if (!answer?.ok || answer.redirected) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  for (const id of ['actions', 'about']) {
+    const [shown, next] = [document.getElementById(id), fresh.getElementById(id)];
+    if (shown && next && !shown.contains(document.activeElement) && !shown.querySelector('details[open]')) shown.replaceWith(document.adoptNode(next));
+  }
+}
+
 /* ---- Writing ------------------------------------------------------------------------------------------------------- */
 
 const outbox = composer && new Outbox({
@@ -198,6 +210,7 @@ const line = new Line({
   },
   frame: (message) => {
     if (message.type === 'hint' && message.conversation === conversation && message.seq > upto) catchUp().catch(() => {});
+    if (message.type === 'change' && message.conversation === conversation) refreshAbout();
     if (message.type === 'hint' || message.type === 'change') refreshList();
     if (message.type === 'typing' && message.conversation === conversation) {
       document.getElementById('typing').textContent = words.wordTyping;

@@ -1,0 +1,289 @@
+"""The websocket doors, spoken to through the whole ASGI application."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+
+from crm.core import clock
+from support import conversations, frames, limits, visitors
+from support.models import Conversation, Message
+from support.visitors import Visitor
+from tests.factories import SourceFactory, UserFactory
+from tests.support.conftest import VISITOR
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio, pytest.mark.usefixtures("no_prompt_reply")]
+Open = Callable[..., Awaitable[WebsocketCommunicator]]
+
+
+@pytest.fixture
+def source() -> Any:
+    return SourceFactory(name="The tea shop", write_key="wk_tea", allowed_origins=["https://tea.example"])
+
+
+@pytest.fixture
+async def visit(source: Any) -> AsyncIterator[Open]:
+    """A function that opens a visitor's socket and says hello with its token."""
+    from crm.asgi import application
+
+    opened = []
+
+    async def open_socket(*, visitor_id: str = VISITOR, hello: bool = True, origin: str = "https://tea.example", after: int = 0, conversation: str = "") -> WebsocketCommunicator:
+        headers = [(b"host", b"crm.example")] + ([(b"origin", origin.encode())] if origin else [])
+        socket = WebsocketCommunicator(application, "/ws/visitor/", headers=headers)
+        opened.append(socket)
+        socket.is_accepted, socket.code = await socket.connect(timeout=10)
+        if hello and socket.is_accepted:
+            token = visitors.issue(Visitor(source.pk, visitor_id))
+            await say(socket, type="hello", token=token, after=after, conversation=conversation)
+        return socket
+
+    yield open_socket
+    for socket in opened:
+        await socket.disconnect()
+
+
+async def say(socket: WebsocketCommunicator, **frame: Any) -> None:
+    await socket.send_to(text_data=json.dumps(frame))
+
+
+async def hear(socket: WebsocketCommunicator, kind: str) -> dict[str, Any]:
+    """Return the next frame of a kind."""
+    while True:
+        frame = json.loads(await socket.receive_from(timeout=10))
+        if frame["type"] == kind:
+            return frame
+
+
+async def hear_close(socket: WebsocketCommunicator) -> int:
+    while True:
+        output = await socket.receive_output(timeout=10)
+        if output["type"] == "websocket.close":
+            return output["code"]
+
+
+def post(conversation_id: int, text: str, **more: Any) -> Message:
+    return conversations.post(conversation_id=conversation_id, **{"author": "visitor", "text": text, "now": clock.now(), **more}).message
+
+
+async def test_a_message_comes_back_acknowledged_and_numbered(visit: Open) -> None:
+    socket = await visit()
+    assert (await hear(socket, "messages"))["items"] == []
+
+    await say(socket, type="send", client_id="a", text="你好 👋")
+    ack, messages = await hear(socket, "ack"), await hear(socket, "messages")
+
+    assert ack == {"type": "ack", "client_id": "a", "seq": 1}
+    assert (messages["after"], messages["upto"], [item["text"] for item in messages["items"]]) == (0, 1, ["你好 👋"])
+
+
+async def test_a_resend_is_acknowledged_with_the_same_number(visit: Open) -> None:
+    socket = await visit()
+    for _ in range(3):
+        await say(socket, type="send", client_id="a", text="hello")
+
+    seqs = [(await hear(socket, "ack"))["seq"] for _ in range(3)]
+
+    assert seqs == [1, 1, 1]
+    assert await Message.objects.acount() == 1
+
+
+async def test_a_second_tab_hears_what_the_first_says(visit: Open) -> None:
+    one = await visit()
+    await say(one, type="send", client_id="a", text="first")
+    await hear(one, "ack")
+    other = await visit()
+    assert [item["text"] for item in (await hear(other, "messages"))["items"]] == ["first"]
+
+    await say(one, type="send", client_id="b", text="second")
+
+    assert [item["text"] for item in (await hear(other, "messages"))["items"]] == ["second"]
+
+
+async def test_reconnecting_brings_exactly_what_was_missed(visit: Open, source: Any) -> None:
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="one")
+    await hear(socket, "ack")
+    talk = await Conversation.objects.aget()
+    await socket.disconnect()
+    agent = await sync_to_async(UserFactory)(role="agent", first_name="Mei")
+    await sync_to_async(post)(talk.pk, "secret", author="agent", agent=agent, is_note=True)
+    await sync_to_async(post)(talk.pk, "two", author="agent", agent=agent)
+
+    again = await visit(after=1, conversation=str(talk.public_id))
+    news = await hear(again, "messages")
+
+    assert (news["after"], news["upto"]) == (1, 3)
+    assert [(item["seq"], item["text"], item["name"]) for item in news["items"]] == [(3, "two", "Mei")]
+
+
+async def test_an_agents_word_reaches_the_open_socket(visit: Open) -> None:
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="one")
+    await hear(socket, "ack")
+    await hear(socket, "messages")
+    talk = await Conversation.objects.aget()
+    agent = await sync_to_async(UserFactory)(role="agent", first_name="Mei")
+
+    await sync_to_async(post)(talk.pk, "hello", author="agent", agent=agent)
+
+    assert [item["text"] for item in (await hear(socket, "messages"))["items"]] == ["hello"]
+
+
+async def test_a_lost_hint_is_made_good_by_asking(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="one")
+    await hear(socket, "ack")
+    await hear(socket, "messages")
+    talk = await Conversation.objects.aget()
+    monkeypatch.setattr("support.live._send", lambda *_: None)
+    await sync_to_async(post)(talk.pk, "two", author="bot")
+
+    await say(socket, type="since", seq=1)
+
+    assert [item["text"] for item in (await hear(socket, "messages"))["items"]] == ["two"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", "5", '"hello"', '{"type":null}', '{"type":"__init__"}', '{"type":"chat.hint"}', '{"type":"chat_hint"}', '{"type":"close"}',
+        '{"type":"send"}', '{"type":"send","client_id":"a","text":5}', '{"type":"send","client_id":"a","text":"x","author":"agent"}',
+        '{"type":"send","client_id":"a","text":"x","note":true}', '{"type":"send","client_id":"a","text":"x","conversation":7}',
+        '{"type":"since","seq":-1}', '{"type":"since","seq":true}', '{"type":"since","seq":1e300}', '{"type":"since","seq":99999999999999999999}',
+        '{"type":"read","seq":"1"}', '{"type":["send"]}', '{"type":"send","client_id":"a","text":"\\ud800"}', "[" * 5000, '{"a":' * 5000,
+        '{"type":"send","client_id":"a","text":"' + "x" * 20_001 + '"}', '{"type":"hello"}', '{"type":"rate","score":NaN}',
+    ],
+)  # fmt: skip
+async def test_bad_frames_get_one_constant_answer_and_the_socket_lives(visit: Open, text: str) -> None:
+    socket = await visit()
+    await hear(socket, "messages")
+
+    await socket.send_to(text_data=text)
+    assert await socket.receive_from(timeout=10) == frames.BAD_FRAME
+    await socket.send_to(bytes_data=b"\x00\xff")
+    assert await socket.receive_from(timeout=10) == frames.BAD_FRAME
+    await say(socket, type="ping")
+
+    assert await socket.receive_from(timeout=10) == '{"type":"pong"}'
+    assert not await Message.objects.aexists()
+
+
+@pytest.mark.parametrize("frame", [{"type": "send", "client_id": "a", "text": "x"}, {"type": "since", "seq": 0}, {"type": "ping"}, {"type": "person"}])
+async def test_nothing_is_done_for_a_socket_that_has_not_said_who_it_is(visit: Open, frame: dict[str, Any]) -> None:
+    socket = await visit(hello=False)
+
+    await say(socket, **frame)
+
+    assert await socket.receive_from(timeout=10) == frames.BAD_FRAME
+    assert not await Conversation.objects.aexists()
+
+
+@pytest.mark.parametrize("origin", ["", "null", "file://"])
+async def test_a_socket_without_a_web_origin_is_refused(visit: Open, origin: str) -> None:
+    socket = await visit(origin=origin)
+
+    assert not socket.is_accepted
+
+
+async def test_a_foreign_page_is_cut_off_at_hello(visit: Open) -> None:
+    socket = await visit(origin="https://evil.example")
+
+    assert await hear_close(socket) == 4403
+
+
+async def test_a_forged_token_is_cut_off(visit: Open) -> None:
+    socket = await visit(hello=False)
+
+    await say(socket, type="hello", token="forged")
+
+    assert await hear_close(socket) == 4401
+
+
+async def test_a_socket_cannot_change_into_somebody_else(visit: Open, source: Any) -> None:
+    socket = await visit()
+    await hear(socket, "messages")
+
+    await say(socket, type="hello", token=visitors.issue(Visitor(source.pk, "f" * 32)))
+
+    assert await hear_close(socket) == 4401
+
+
+async def test_silence_is_cut_off(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support.consumers.HELLO_WITHIN", 0.1)
+
+    socket = await visit(hello=False)
+
+    assert await hear_close(socket) == 4408
+
+
+async def test_a_flood_is_cut_off_and_the_neighbour_is_not(visit: Open) -> None:
+    flooder, neighbour = await visit(), await visit(visitor_id="f" * 32)
+    await hear(neighbour, "messages")
+
+    for _ in range(limits.FRAME_BURST + 5):
+        await say(flooder, type="ping")
+
+    assert await hear_close(flooder) == 4429
+    await say(neighbour, type="ping")
+    assert await neighbour.receive_from(timeout=10) == '{"type":"pong"}'
+
+
+async def test_a_refused_text_names_its_message_and_stores_nothing(visit: Open) -> None:
+    socket = await visit()
+    await hear(socket, "messages")
+
+    await say(socket, type="send", client_id="long", text="x" * 4001)
+
+    assert await hear(socket, "error") == {"type": "error", "code": "text_too_long", "client_id": "long"}
+    assert not await Conversation.objects.aexists()
+
+
+async def test_asking_for_a_person_hands_over_at_once(visit: Open) -> None:
+    socket = await visit()
+    await hear(socket, "messages")
+
+    await say(socket, type="person")
+    news = await hear(socket, "messages")
+
+    assert [item["kind"] for item in news["items"]] == ["handover"]
+    assert (await Conversation.objects.aget()).state == "queued"
+
+
+async def test_staff_socket_refuses_visitors_and_foreign_pages(source: Any) -> None:
+    from crm.asgi import application
+
+    for headers in ([], [(b"origin", b"http://testserver")], [(b"origin", b"https://evil.example")]):
+        socket = WebsocketCommunicator(application, "/ws/inbox/", headers=headers)
+        accepted, _ = await socket.connect(timeout=10)
+        assert not accepted
+
+
+@pytest.mark.parametrize(("role", "accepted"), [("agent", True), ("admin", True), ("marketer", False), ("analyst", False), ("", False)])
+async def test_staff_socket_follows_the_role_table(source: Any, role: str, accepted: bool) -> None:
+    from crm.asgi import application
+
+    user = await sync_to_async(UserFactory)(role=role)
+    cookie = await sync_to_async(session_of)(user)
+    socket = WebsocketCommunicator(application, "/ws/inbox/", headers=[(b"origin", b"http://testserver"), (b"cookie", cookie.encode())])
+
+    answer, _ = await socket.connect(timeout=10)
+
+    assert answer is accepted
+    if accepted:
+        talk = await sync_to_async(conversations.open)(source_id=source.pk, visitor_id=VISITOR, now=clock.now())
+        await sync_to_async(post)(talk.pk, "hello")
+        assert await hear(socket, "hint") == {"type": "hint", "conversation": talk.pk, "seq": 1, "author": "visitor"}
+        await socket.disconnect()
+
+
+def session_of(user: Any) -> str:
+    from django.conf import settings
+    from django.test import Client
+
+    client = Client()
+    client.force_login(user)
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"

@@ -1,0 +1,231 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import signing
+from django.test import Client
+
+from crm.core.models import Source
+from customers.models import Customer
+from support import conversations, visitors
+from support.models import Conversation
+from support.visitors import IdentityClaim, Visitor
+from tests.factories import CustomerFactory, IdentityFactory, SourceFactory
+from tests.support.conftest import NOW, VISITOR
+
+ORIGIN = {"HTTP_ORIGIN": "http://testserver"}
+
+
+def claim(shop: Source, *, user_id: str = "u1", email: str = "lin@mail.example", age: float = 0, secret: str = "pepper", **changed: Any) -> IdentityClaim:
+    timestamp = int(NOW.timestamp() - age)
+    signed = visitors.signature(secret, user_id=user_id, email=email, timestamp=timestamp)
+    return IdentityClaim(**{"user_id": user_id, "email": email, "timestamp": timestamp, "signature": signed, **changed})
+
+
+@pytest.mark.parametrize(
+    ("origin", "accepted"),
+    [
+        ("https://tea.example", True),
+        ("https://TEA.example:443", True),
+        ("http://crm.example", True),
+        ("https://crm.example", True),
+        ("http://tea.example", False),
+        ("https://tea.example:8443", False),
+        ("https://tea.example.evil.example", False),
+        ("https://evil.example/https://tea.example", False),
+        ("https://tea.example@evil.example", False),
+        ("https://evil.example#tea.example", False),
+        ("null", False),
+        ("", False),
+        ("file://", False),
+        ("https://tea.example\n", True),
+        ("https://tea.exa mple", False),
+        ("https://[", False),
+    ],
+)
+def test_origin_must_be_this_installation_or_listed(shop: Source, origin: str, accepted: bool) -> None:
+    try:
+        visitors.check_origin(source=shop, origin=origin, own_host="crm.example")
+        answer = True
+    except visitors.OriginForeign:
+        answer = False
+
+    assert answer is accepted
+
+
+def test_empty_list_admits_only_this_installation(shop: Source) -> None:
+    shop.allowed_origins = []
+
+    visitors.check_origin(source=shop, origin="https://crm.example", own_host="crm.example")
+    with pytest.raises(visitors.OriginForeign):
+        visitors.check_origin(source=shop, origin="https://tea.example", own_host="crm.example")
+
+
+def test_token_says_who_it_was_issued_for_and_nothing_else_is_believed(shop: Source) -> None:
+    visitor = Visitor(shop.pk, VISITOR)
+    token = visitors.issue(visitor)
+
+    assert visitors.read(token, now=NOW) == visitor
+    for bad in ("", "x", token[:-1], token + "a", signing.dumps({"s": 1, "v": VISITOR}), signing.dumps([1], salt="support.visitor"), signing.dumps({}, salt="support.visitor")):
+        with pytest.raises(visitors.TokenBad):
+            visitors.read(bad, now=NOW)
+
+
+def test_proven_identity_must_be_proven_again_after_a_day(shop: Source) -> None:
+    token = visitors.issue(Visitor(shop.pk, VISITOR, 7, int(NOW.timestamp())))
+
+    assert visitors.read(token, now=NOW + timedelta(hours=23)).customer_id == 7
+    with pytest.raises(visitors.TokenBad):
+        visitors.read(token, now=NOW + timedelta(hours=25))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secret": "guess"},
+        {"age": 3601},
+        {"age": -301},
+        {"signature": ""},
+        {"signature": "é"},
+        {"email": "boss@mail.example", "signature": "0" * 64},
+        {"user_id": ""},
+        {"user_id": "a\nb"},
+    ],
+)
+def test_forged_or_stale_identity_is_refused_and_makes_nobody(shop: Source, change: dict[str, Any]) -> None:
+    with pytest.raises(visitors.IdentityBad):
+        visitors.enter(source=shop, now=NOW, visitor_id=VISITOR, claim=claim(shop, **change))
+
+    assert not Customer.objects.exists()
+
+
+def test_a_shop_without_a_secret_proves_nobody(shop: Source) -> None:
+    shop.identity_secret = ""
+
+    with pytest.raises(visitors.IdentityBad):
+        visitors.enter(source=shop, now=NOW, claim=claim(shop, secret=""))
+
+
+def test_identity_finds_the_customer_and_the_renewal_keeps_them(shop: Source) -> None:
+    known = CustomerFactory(email="lin@mail.example")
+    IdentityFactory(customer=known, kind="email", value="lin@mail.example")
+
+    proven = visitors.enter(source=shop, now=NOW, visitor_id=VISITOR, claim=claim(shop))
+    renewed = visitors.enter(source=shop, now=NOW, visitor_id=VISITOR, renewed=proven)
+    other_browser = visitors.enter(source=shop, now=NOW, visitor_id="f" * 32, renewed=proven)
+    other_shop = visitors.enter(source=SourceFactory(), now=NOW, visitor_id=VISITOR, renewed=proven)
+
+    assert (proven.customer_id, renewed, other_browser.customer_id, other_shop.customer_id) == (known.pk, proven, None, None)
+
+
+def test_an_unproven_visitor_never_sees_a_proven_conversation_of_the_same_browser(shop: Source) -> None:
+    lin = CustomerFactory()
+    proven = conversations.open(source_id=shop.pk, visitor_id=VISITOR, customer_id=lin.pk, is_verified=True, now=NOW)
+
+    assert conversations.current(source_id=shop.pk, visitor_id=VISITOR, customer_id=None) is None
+    assert conversations.current(source_id=shop.pk, visitor_id="f" * 32, customer_id=lin.pk) == proven
+
+
+def test_typing_an_address_makes_nobody_a_known_customer(shop: Source, talk: Conversation) -> None:
+    CustomerFactory(email="lin@mail.example")
+
+    conversations.post(conversation_id=talk.pk, author="visitor", text="I am lin@mail.example", now=NOW)
+
+    talk.refresh_from_db()
+    assert (talk.customer, talk.is_verified) == (None, False)
+
+
+# ---- The HTTP doors ------------------------------------------------------------------------------------------------
+
+
+def post(client: Client, path: str, body: object, **headers: str) -> Any:
+    return client.post(f"/widget/api/{path}", json.dumps(body), content_type="application/json", **{**ORIGIN, **headers})
+
+
+def entered(client: Client) -> dict[str, str]:
+    return {"HTTP_X_VISITOR_TOKEN": post(client, "token", {"key": "wk_tea"}).json()["token"]}
+
+
+def test_a_foreign_page_gets_no_token(client: Client, shop: Source) -> None:
+    answer = post(client, "token", {"key": "wk_tea"}, HTTP_ORIGIN="https://evil.example")
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin_foreign")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"key": "wk_nobody"}, 404, "key_unknown"),
+        ({"key": 5}, 400, "body_bad"),
+        ([], 400, "body_bad"),
+        ({"key": "wk_tea", "identity": "me"}, 403, "identity_bad"),
+        ({"key": "wk_tea", "identity": {"user_id": "u", "email": "", "timestamp": True, "signature": ""}}, 403, "identity_bad"),
+        ({"key": "wk_tea", "visitor_id": {"$ne": 1}}, 400, "body_bad"),
+    ],
+)
+def test_bad_token_requests(client: Client, shop: Source, body: object, status: int, code: str) -> None:
+    answer = post(client, "token", body)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_visitor_id_of_another_shape_is_replaced(client: Client, shop: Source) -> None:
+    answer = post(client, "token", {"key": "wk_tea", "visitor_id": "1' OR 1=1"}).json()
+
+    assert len(answer["visitor_id"]) == 32
+
+
+def test_polling_sends_once_and_returns_the_rest(client: Client, shop: Source) -> None:
+    headers = entered(client)
+    first = post(client, "send", {"client_id": "a", "text": "hello"}, **headers).json()
+    again = post(client, "send", {"client_id": "a", "text": "hello"}, **headers).json()
+
+    news = client.get("/widget/api/since", {"seq": 0, "conversation": first["state"]["conversation"]}, **headers).json()
+
+    assert (first["seq"], again["seq"]) == (1, 1)
+    assert [(item["seq"], item["text"], item["client_id"]) for item in news["items"]] == [(1, "hello", "a")]
+    assert news["upto"] == 1
+
+
+def test_two_visitors_never_see_each_other(client: Client, shop: Source) -> None:
+    one, other = entered(client), entered(client)
+    conversation = post(client, "send", {"client_id": "a", "text": "secret"}, **one).json()["state"]["conversation"]
+
+    news = client.get("/widget/api/since", {"seq": 0, "conversation": conversation}, **other).json()
+
+    assert (news["items"], news["state"]["conversation"]) == ([], "")
+
+
+@pytest.mark.parametrize("token", ["", "x", "eyJ:x:y"])
+def test_without_a_valid_token_nothing_is_told(client: Client, shop: Source, token: str) -> None:
+    answer = client.get("/widget/api/since", HTTP_X_VISITOR_TOKEN=token, **ORIGIN)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_bad")
+
+
+def test_a_closed_widget_takes_its_tokens_along(client: Client, shop: Source) -> None:
+    headers = entered(client)
+    Source.objects.update(is_active=False)
+
+    assert client.get("/widget/api/since", **headers, **ORIGIN).status_code == 401
+
+
+def test_bodies_beyond_a_frame_are_refused(client: Client, shop: Source) -> None:
+    answer = post(client, "send", {"client_id": "a", "text": "x" * 30_000}, **entered(client))
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "body_bad")
+
+
+def test_the_widget_may_be_framed_by_the_listed_sites_alone(client: Client, shop: Source) -> None:
+    answer = client.get("/w/wk_tea/?lang=zh-CN")
+
+    policy = answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'self' https://tea.example;" in policy + ";"
+    assert "X-Frame-Options" not in answer.headers
+    assert '<html lang="zh-Hans">' in answer.content.decode()
+    assert not answer.cookies
+
+
+def test_an_unknown_widget_is_a_plain_404(client: Client, shop: Source) -> None:
+    assert client.get("/w/wk_nobody/").status_code == 404
