@@ -8,13 +8,17 @@ Delivery is prompt but dies with its process. What must not be lost keeps a row 
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from django.db import transaction
 
 logger = logging.getLogger(__name__)
 Event = TypeVar("Event")
+# True while history is being rebuilt: listeners react to what happens, not to what happened long ago.
+_rebuilding: ContextVar[bool] = ContextVar("rebuilding", default=False)
 _listeners: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
 
 
@@ -26,7 +30,8 @@ def listen(event_type: type[Event], handler: Callable[[Event], None]) -> None:
 
 def publish(event: object) -> None:
     """Deliver the event to its listeners once the surrounding transaction commits (at once when there is none)."""
-    transaction.on_commit(lambda: deliver(event))
+    if not _rebuilding.get():
+        transaction.on_commit(lambda: deliver(event))
 
 
 def deliver(event: object) -> None:
@@ -36,3 +41,13 @@ def deliver(event: object) -> None:
             handler(event)
         except Exception:
             logger.exception("event listener failed", extra={"event": type(event).__name__, "listener": handler.__qualname__})
+
+
+@contextmanager
+def rebuilding_history() -> Iterator[None]:
+    """Publish nothing inside the block; for doors that write last year's chats and campaigns as they were."""
+    token = _rebuilding.set(True)
+    try:
+        yield
+    finally:
+        _rebuilding.reset(token)

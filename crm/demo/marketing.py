@@ -38,8 +38,8 @@ class PastCampaign:
     texts: dict[str, Written]
 
 
-_REGULARS = {"op": "all", "rules": [{"field": "orders_count", "operator": "at_least", "value": 4}]}
-_REPEAT = {"op": "all", "rules": [{"field": "orders_count", "operator": "at_least", "value": 2}]}
+_REGULARS = {"op": "all", "rules": [{"field": "orders_count", "operator": "at_least", "value": 8}]}
+_REPEAT = {"op": "all", "rules": [{"field": "orders_count", "operator": "at_least", "value": 4}]}
 
 CAMPAIGNS: tuple[PastCampaign, ...] = (
     PastCampaign(
@@ -50,19 +50,25 @@ CAMPAIGNS: tuple[PastCampaign, ...] = (
         0,
         _REPEAT,
         {
-            "en": Written("The autumn oolongs are in", "Hello {{ first_name|there }},\n\nthe autumn harvest has arrived: light Tieguanyin and a deep Dancong.\n\n{{ recommendations }}\n\nMaple & Moss"),
+            "en": Written(
+                "The autumn oolongs are in",
+                "Hello {{ first_name|there }},\n\nthe autumn harvest has arrived: light Tieguanyin and a deep Dancong.\n\n{{ recommendations }}\n\nMaple & Moss",
+            ),
             "zh-hans": Written("秋茶到货", "{{ first_name|您好 }}，\n\n今年的秋茶到了：清香铁观音和浓香单丛。\n\n{{ recommendations }}\n\n枫与苔"),
         },
     ),
     PastCampaign(
         "Thank you, regulars",
-        "A quiet thank-you with personal suggestions for everyone with four or more orders",
+        "A quiet thank-you with personal suggestions for everyone with eight or more orders",
         32,
         0.015,
         3,
         _REGULARS,
         {
-            "en": Written("A few things we thought of for you", "Hello {{ first_name|there }},\n\nthank you for coming back. These might suit you.\n\n{{ recommendations }}\n\nMaple & Moss"),
+            "en": Written(
+                "A few things we thought of for you",
+                "Hello {{ first_name|there }},\n\nthank you for coming back. These might suit you.\n\n{{ recommendations }}\n\nMaple & Moss",
+            ),
             "zh-hans": Written("为您挑了几样", "{{ first_name|您好 }}，\n\n谢谢您一直以来的喜爱，这几样也许适合您。\n\n{{ recommendations }}\n\n枫与苔"),
         },
     ),
@@ -98,7 +104,9 @@ def run(*, source: Source, products: Sequence[DemoProduct], as_of: datetime, see
 def _segments(marketer: User, as_of: datetime) -> None:
     with translation.override("en"):
         for template in templates.TEMPLATES:
-            Segment.objects.get_or_create(name=str(template.name), defaults={"description": str(template.description), "rule": template.rule, "is_demo": True, "created_by": marketer})
+            Segment.objects.get_or_create(
+                name=str(template.name), defaults={"description": str(template.description), "rule": template.rule, "is_demo": True, "created_by": marketer}
+            )
     for past in CAMPAIGNS:
         segment, _created = Segment.objects.get_or_create(name=f"{past.name} (audience)", defaults={"rule": past.rule, "is_demo": True, "created_by": marketer})
         membership.refresh(segment_id=segment.pk, at=as_of - timedelta(days=past.days_ago), cause="demo")
@@ -127,7 +135,9 @@ def _react(campaign_id: int, past: PastCampaign, source: Source, products: Seque
         if opens or buys:
             attribution.record_open(public_id=delivery.public_id, at=when)
         if (opens and clicks) or buys:
-            attribution.record_click(public_id=delivery.public_id, product_id=delivery.product_ids[0] if delivery.product_ids else None, at=when + timedelta(minutes=2))
+            attribution.record_click(
+                public_id=delivery.public_id, product_id=delivery.product_ids[0] if delivery.product_ids else None, at=when + timedelta(minutes=2)
+            )
         if buys and delivery.customer_id in user_ids:
             chosen = shelf[int(random.integers(len(shelf)))]
             orders.append(

@@ -20,7 +20,10 @@ def hold(*, source: Source, as_of: datetime, small: bool = False, seed: int = 23
         return 0
     random = np.random.default_rng(seed)
     agent = User.objects.get(username="agent")
-    by_language = {language: list(Customer.objects.filter(source=source, locale=language, orders_count__gt=0).order_by("email").values_list("pk", flat=True)) for language in SCRIPTS}
+    by_language = {
+        language: list(Customer.objects.filter(source=source, locale=language, orders_count__gt=0).order_by("email").values_list("pk", flat=True))
+        for language in SCRIPTS
+    }
     held = 0
     for _ in range(CHATS // 10 if small else CHATS):
         language = "zh-hans" if random.random() < 0.55 else "en"
@@ -65,13 +68,22 @@ def _wait(source: Source, customer_id: int, language: str, script: Script, began
     _opened(source, customer_id, language, script, began, random)
 
 
-def _opened(source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator) -> tuple[Conversation, int, datetime]:
+def _opened(
+    source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator
+) -> tuple[Conversation, int, datetime]:
     """Open a verified visitor's chat with its first line and hand it over; return it, the line's id and the time."""
     customer = Customer.objects.get(pk=customer_id)
     number = Order.objects.filter(customer_id=customer_id).order_by("-placed_at", "-pk").values_list("external_id", flat=True).first() or ""
     visitor_id = "".join(f"{part:08x}" for part in random.integers(0, 2**32, 4, dtype=np.uint64))
     conversation = conversations.open(
-        source_id=source.pk, visitor_id=visitor_id, now=began, language=language, customer_id=customer_id, is_verified=True, visitor_name=customer.name, is_demo=True
+        source_id=source.pk,
+        visitor_id=visitor_id,
+        now=began,
+        language=language,
+        customer_id=customer_id,
+        is_verified=True,
+        visitor_name=customer.name,
+        is_demo=True,
     )
     # Handed over first: an assistant that answers now would speak into a chat of last month.
     conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=began)

@@ -19,6 +19,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--as-of", metavar="DATE", help="the shop's last day, YYYY-MM-DD (default: today)")
         parser.add_argument("--remove", action="store_true", help="remove the demo data and its logins instead")
+        parser.add_argument("--reset", action="store_true", help="remove the demo data first and build it anew")
         parser.add_argument("--small", action="store_true", help="a tenth of the people and events, for tests")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,11 +30,17 @@ class Command(BaseCommand):
         if settings.CRM_PRODUCTION:
             raise CommandError("CRM_PRODUCTION=1: the demo shop's logins have public passwords; unset it or do not seed.")
         try:
-            as_of = datetime.strptime(options["as_of"], "%Y-%m-%d").replace(tzinfo=UTC) if options["as_of"] else clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+            as_of = (
+                datetime.strptime(options["as_of"], "%Y-%m-%d").replace(tzinfo=UTC)
+                if options["as_of"]
+                else clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+            )
         except ValueError as error:
             raise CommandError(f"--as-of {options['as_of']!r} is not a date; write it as 2026-01-31.") from error
         if as_of > clock.now() + timedelta(days=1):
             raise CommandError("--as-of lies in the future; write today or a day before.")
+        if options["reset"]:
+            remove.demo(self._progress)
         report = seed.seed(as_of=as_of, progress=self._progress, small=options["small"])
         for name, rows in report.rows.items():
             self.stdout.write(f"{rows:>8} {name:<14} {report.seconds[name]:>6.1f} s")
