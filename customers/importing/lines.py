@@ -52,7 +52,7 @@ class _NoteFault(Protocol):
 
 
 class LineReader:
-    """Turns rows into lines for one mapping; remembers dates and prices, which repeat."""
+    """Turns rows into lines for one mapping; remembers checked cells, because dates, names and prices repeat."""
 
     def __init__(self, *, columns: Sequence[str], chosen: Mapping[str, str], preset: Preset, zone: tzinfo, day_first: bool) -> None:
         self.columns = columns
@@ -64,6 +64,7 @@ class LineReader:
         self.width = max(self.places.values()) + 1
         self._moments: dict[str, datetime] = {}
         self._prices: dict[str, Decimal] = {}
+        self._checked: dict[tuple[int, str], str] = {}
         self._carried: tuple[str, dict[str, object], datetime | None] = ("", {}, None)
         self._texts = tuple((name, self.places[name], longest) for name, longest in _TEXTS if name in self.places)
         self._amounts = tuple((name, self.places[name]) for name in ("discount", "shipping", "tax", "total", "refunded") if name in self.places)
@@ -119,12 +120,15 @@ class LineReader:
             fault("unit_price", str(error))
         for name, place, longest in self._texts:
             if cell := cells[place]:
-                try:
-                    found = values.text(cell, longest)
-                    if found:
-                        details[name] = found
-                except CellFault as error:
-                    fault(name, str(error))
+                found = self._checked.get((place, cell))
+                if found is None:
+                    try:
+                        found = self._remember_text(place, cell, longest)
+                    except CellFault as error:
+                        fault(name, str(error))
+                        continue
+                if found:
+                    details[name] = found
         for name, place in self._amounts:
             if cell := cells[place].strip():
                 try:
@@ -205,6 +209,12 @@ class LineReader:
         if len(self._moments) > 100_000:
             self._moments.clear()
         found = self._moments[cell] = values.moment(values.text(cell, 60), self.zone, self.day_first)
+        return found
+
+    def _remember_text(self, place: int, cell: str, longest: int) -> str:
+        if len(self._checked) > 100_000:
+            self._checked.clear()
+        found = self._checked[place, cell] = values.text(cell, longest)
         return found
 
     def _remember_price(self, cell: str) -> Decimal:

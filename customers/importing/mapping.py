@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
@@ -142,19 +143,19 @@ def choose(columns: Sequence[str], *, preset: str = "", overrides: Mapping[str, 
     Raises FileRefused naming every missing required field and every override that does not fit.
     """
     if preset not in PRESETS:
-        raise FileRefused(f"There is no preset {preset!r}; use {', '.join(name for name in PRESETS if name)}.")
+        raise FileRefused(gettext("There is no preset %(name)s; use %(names)s.") % {"name": preset, "names": ", ".join(name for name in PRESETS if name)})
     chosen = _from_preset(PRESETS[preset], columns) if preset else guess(columns)
     for name, column in (overrides or {}).items():
         if name not in BY_NAME:
-            raise FileRefused(f"There is no field {name!r}; fields are {', '.join(BY_NAME)}.")
+            raise FileRefused(gettext("There is no field %(name)s; fields are %(names)s.") % {"name": name, "names": ", ".join(BY_NAME)})
         if column and column not in columns:
-            raise FileRefused(f"The file has no column {column!r}; it has {_listed(columns)}.")
+            raise FileRefused(gettext("The file has no column %(name)s; it has %(names)s.") % {"name": column, "names": _listed(columns)})
         chosen.pop(name, None)
         if column:
             chosen[name] = column
     missing = [name for name in REQUIRED if name not in chosen]
     if missing:
-        raise FileRefused(f"No column was found for {', '.join(missing)}; the file has {_listed(columns)}.", missing=missing)
+        raise FileRefused(gettext("No column was found for %(fields)s; the file has %(names)s.") % {"fields": ", ".join(f"{gettext(BY_NAME[name].label)} ({name})" for name in missing), "names": _listed(columns)}, missing=missing)
     return chosen
 
 

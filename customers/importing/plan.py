@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from customers import rows as sets
 from customers.importing import mapping, reading, values
@@ -91,7 +92,7 @@ class DryRun:
 def prepare(*, path: Path, options: Options) -> Plan:
     """Look at the file and decide how to read it. Raises FileRefused with what is missing."""
     if options.encoding and options.encoding not in reading.ENCODINGS:
-        raise FileRefused(f"The encoding must be one of {', '.join(reading.ENCODINGS)}.")
+        raise FileRefused(_("The encoding must be one of %(names)s.") % {"names": ", ".join(reading.ENCODINGS)})
     table = reading.open_table(path, encoding=options.encoding)
     chosen = mapping.choose(table.columns, preset=options.preset, overrides=options.overrides)
     preset = PRESETS[options.preset]
@@ -99,7 +100,7 @@ def prepare(*, path: Path, options: Options) -> Plan:
     try:
         zone = ZoneInfo(zone_name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise FileRefused(f"There is no time zone {zone_name!r}; write one such as Europe/London.") from None
+        raise FileRefused(_("There is no time zone %(name)s; write one such as Europe/London.") % {"name": zone_name}) from None
     day_first = options.day_first if options.day_first is not None else preset.day_first
     if day_first is None:
         day_first = _look_at_dates(table, chosen["placed_at"])

@@ -15,6 +15,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import IO
 
+from django.utils.translation import gettext as _
+
 from crm.core.errors import CrmError
 
 SAMPLE = 1 << 20
@@ -66,27 +68,27 @@ def open_table(path: Path, *, encoding: str = "") -> Table:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise FileRefused(f"{path}: {error.strerror}.") from None
+        raise FileRefused(_("%(path)s: %(reason)s.") % {"path": path, "reason": error.strerror}) from None
     if magic[:4] == b"PK\x03\x04":
         return _workbook(path)
     if magic[:4] == b"\xd0\xcf\x11\xe0":
-        raise FileRefused("This is an old Excel file (.xls); save it as .xlsx or CSV.")
+        raise FileRefused(_("This is an old Excel file (.xls); save it as .xlsx or CSV."))
     kind = "gzip" if magic[:2] == b"\x1f\x8b" else "csv"
     try:
         with _bytes(path, kind) as stream:
             sample = stream.read(SAMPLE)
     except (OSError, EOFError) as error:
-        raise FileRefused(f"The gzip file cannot be unpacked: {error}.") from None
+        raise FileRefused(_("The gzip file cannot be unpacked: %(reason)s.") % {"reason": error}) from None
     if not sample.strip():
-        raise FileRefused("The file is empty.")
+        raise FileRefused(_("The file is empty."))
     encoding = encoding or detect_encoding(sample)
     if b"\0" in sample and encoding != "utf-16":
-        raise FileRefused("This is not a text file.")
+        raise FileRefused(_("This is not a text file."))
     delimiter = _delimiter(sample.decode(encoding, "replace").lstrip("\ufeff"))
     table = Table(path, kind, encoding, delimiter, ())
     first = next(iter(_csv_rows(table)), None)
     if not isinstance(first, Row) or not any(first.cells):
-        raise FileRefused("The first line must hold the column names.")
+        raise FileRefused(_("The first line must hold the column names."))
     return Table(path, kind, encoding, delimiter, tuple(cell.strip() for cell in first.cells))
 
 
@@ -203,14 +205,14 @@ def _workbook(path: Path) -> Table:
             unpacked = sum(part.file_size for part in archive.infolist())
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError):
-        raise FileRefused("The workbook cannot be opened.") from None
+        raise FileRefused(_("The workbook cannot be opened.")) from None
     if "xl/workbook.xml" not in names:
-        raise FileRefused("This zip archive is no Excel workbook; unpack it and import the CSV inside.")
+        raise FileRefused(_("This zip archive is no Excel workbook; unpack it and import the CSV inside."))
     if unpacked > LARGEST_WORKBOOK:
-        raise FileRefused("The workbook unpacks to more than 1 GB; save it as CSV.")
+        raise FileRefused(_("The workbook unpacks to more than 1 GB; save it as CSV."))
     first = next(_workbook_rows(Table(path, "xlsx", "", "", ())), None)
     if first is None or not any(first.cells):
-        raise FileRefused("The first row of the first sheet must hold the column names.")
+        raise FileRefused(_("The first row of the first sheet must hold the column names."))
     return Table(path, "xlsx", "", "", tuple(cell.strip() for cell in first.cells))
 
 
@@ -220,7 +222,7 @@ def _workbook_rows(table: Table) -> Iterator[Row]:
     try:
         book = openpyxl.load_workbook(table.path, read_only=True, data_only=True)
     except Exception as error:  # openpyxl raises whatever its XML reader meets
-        raise FileRefused(f"The workbook cannot be read: {error}") from None
+        raise FileRefused(_("The workbook cannot be read: %(reason)s") % {"reason": error}) from None
     try:
         for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
             yield Row(number, [_cell_text(value) for value in values])

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from customers.importing.reading import FileRefused
 
@@ -44,7 +45,7 @@ def keep(*, chunks: Iterable[bytes], name: str, user_id: int) -> Upload:
             size += len(chunk)
             if size > LARGEST:
                 shutil.rmtree(folder)
-                raise FileRefused("The file is larger than 1 GB; split it or use manage.py import_orders.")
+                raise FileRefused(_("The file is larger than 1 GB; split it or use manage.py import_orders."))
             file.write(chunk)
     upload = Upload(key, Path(name).name[:200], size, user_id)
     (folder / "about.json").write_text(json.dumps(asdict(upload)))
@@ -58,7 +59,7 @@ def find(key: str) -> Upload:
             return Upload(**json.loads((_folder() / key / "about.json").read_text()))
         except (OSError, ValueError, TypeError):
             pass
-    raise FileRefused("This upload is no longer there; please upload the file again.")
+    raise FileRefused(_("This upload is no longer there; please upload the file again."))
 
 
 def drop(key: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.core.files import File
 from django.db import transaction
+from django.utils.translation import gettext, gettext_noop
 
 from crm.core import audit, jobs
 from crm.core.errors import CrmError
@@ -20,6 +21,7 @@ from customers.importing.undo import Undone
 from customers.importing.uploads import Upload
 
 KIND = "import"
+STAGES = {"reading": gettext_noop("Reading rows"), "storing": gettext_noop("Storing orders")}
 Report = Callable[[int, int, str], None]
 
 
@@ -52,7 +54,7 @@ def carry_out(*, job_id: int, at: datetime, tell: Report | None = None) -> Impor
     def progress(done: int, total: int, stage: str) -> None:
         if tell is not None:
             tell(done, total, stage)
-        jobs.progress(job_id, done, total, stage)
+        jobs.progress(job_id, done, total, gettext(STAGES.get(stage, stage)))
 
     def keep_faults(path: Path) -> None:
         with path.open("rb") as file:
@@ -63,7 +65,7 @@ def carry_out(*, job_id: int, at: datetime, tell: Report | None = None) -> Impor
         plan = prepare(path=_path(job), options=Options.from_json(job.params["options"]))
         report = run.run(plan, source_id=source.pk, currency=source.currency, job_id=job_id, at=at, progress=progress, keep_faults=keep_faults)
     except JobCancelled:
-        jobs.mark_cancelled(job_id, message="stopped")
+        jobs.mark_cancelled(job_id, message=gettext("Stopped. What was stored stays until you take it back."))
         return None
     except CrmError as error:
         jobs.fail(job_id, error=error.text)
