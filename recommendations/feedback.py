@@ -1,12 +1,13 @@
 """What people did with recommendations, kept as labelled rows that the next training reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils.translation import gettext_lazy as _
 
 from crm.core.errors import CrmError, NotFound
@@ -107,8 +108,17 @@ def move(*, gone_id: int, kept_id: int) -> None:
 
 def counts(*, since: datetime, until: datetime) -> FeedbackCounts:
     """Return how often each reaction happened in [since, until). One query."""
-    found = dict(RecommendationFeedback.objects.filter(at__gte=since, at__lt=until).values_list("kind").annotate(n=Count("id")).order_by())
-    return FeedbackCounts(**{kind: found.get(kind, 0) for kind in FeedbackKind.values})
+    return counts_by_period(edges=[since, until])[0]
+
+
+def counts_by_period(*, edges: Sequence[datetime]) -> list[FeedbackCounts]:
+    """Return the counts of each period between neighbouring edges, half-open, in the order given. One query."""
+    periods = list(pairwise(edges))
+    rows = RecommendationFeedback.objects.filter(at__gte=edges[0], at__lt=edges[-1]).order_by().values("kind")
+    counted = {
+        row["kind"]: row for row in rows.annotate(**{f"period_{index}": Count("id", filter=Q(at__gte=start, at__lt=end)) for index, (start, end) in enumerate(periods)})
+    }
+    return [FeedbackCounts(**{kind: counted.get(kind, {}).get(f"period_{index}", 0) for kind in FeedbackKind.values}) for index in range(len(periods))]
 
 
 def _row(customer_id: int, product_id: int, kind: str, origin: str, at: datetime, external_id: str, model_version: int) -> RecommendationFeedback:

@@ -31,7 +31,7 @@ from recommendations.models import (
     RuleKind,
 )
 
-__all__ = ["Recommendation", "Recommendations", "RefreshReport", "for_customer", "for_customers", "for_product", "popular", "refresh"]
+__all__ = ["Backdrop", "Recommendation", "Recommendations", "RefreshReport", "backdrop", "for_customer", "for_customers", "for_product", "popular", "refresh"]
 
 # Days that count for popularity while no list was ever computed: a season's taste, not an old one.
 LIVE_POPULARITY_DAYS = 90
@@ -87,42 +87,63 @@ class _Candidate:
     together: int = 0
 
 
-def for_customer(*, customer_id: int, limit: int = 8, at: datetime, language: str | None = None) -> Recommendations:
-    """Return what to show one customer at that moment; not empty while anything sellable was ever bought. Seven queries."""
-    return for_customers(customer_ids=[customer_id], limit=limit, at=at, language=language)[customer_id]
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """What every list needs to know; a page that has read it anyway hands it in. state: how the lists came about."""
+
+    state: ListState | None
+    boosted: frozenset[int]
 
 
-def for_customers(*, customer_ids: Iterable[int], limit: int = 8, at: datetime, language: str | None = None) -> dict[int, Recommendations]:
-    """Return a list for every id given; ids nobody has get what is popular. Seven queries whatever the number of ids.
+def backdrop() -> Backdrop:
+    """Return it from the database. Two queries."""
+    boosted = RecommendationRule.objects.filter(kind=RuleKind.BOOST).order_by().values_list("product_id", flat=True)
+    return Backdrop(state=ListState.objects.filter(pk=1).first(), boosted=frozenset(boosted))
+
+
+def for_customer(*, customer_id: int, limit: int = 8, at: datetime, language: str | None = None, behind: Backdrop | None = None) -> Recommendations:
+    """Return what to show one customer at that moment; not empty while anything sellable was ever bought. Six queries at most."""
+    return for_customers(customer_ids=[customer_id], limit=limit, at=at, language=language, behind=behind)[customer_id]
+
+
+def for_customers(
+    *, customer_ids: Iterable[int], limit: int = 8, at: datetime, language: str | None = None, behind: Backdrop | None = None
+) -> dict[int, Recommendations]:
+    """Return a list for every id given; ids nobody has get what is popular. Six queries at most, whatever the number of ids.
 
     Meant for up to a few thousand customers at once, such as a batch of a campaign.  language: of names and reasons,
     default the active one.
     """
+    behind = behind or backdrop()
     ids = list(dict.fromkeys(customer_ids))
-    state = ListState.objects.filter(pk=1).first()
     own: dict[int, list[_Candidate]] = defaultdict(list)
     rows = CustomerRecommendation.objects.filter(_sellable("product__"), customer_id__in=ids).order_by("customer_id", "rank", "id")
     for customer_id, *values in rows.values_list("customer_id", "product_id", "score", "reason", "model_version", "computed_at"):
         own[customer_id].append(_Candidate(*values))
-    shared, unwanted, boosted = _popular(at), _unwanted(ids, at), _boosted()
-    chosen = {customer_id: _choose([*own[customer_id], *shared], unwanted[customer_id], boosted, limit) for customer_id in ids}
-    lines = _printed(chosen, boosted, language)
+    unwanted = _unwanted(ids, at)
+    chosen = {customer_id: _choose(own[customer_id], unwanted[customer_id], behind.boosted, limit) for customer_id in ids}
+    short = [customer_id for customer_id in ids if len(chosen[customer_id]) < limit]
+    shared = _popular(at) if short else []
+    for customer_id in short:
+        taken = unwanted[customer_id] | {candidate.product_id for candidate in chosen[customer_id]}
+        chosen[customer_id] += _choose(shared, taken, behind.boosted, limit - len(chosen[customer_id]))
+    lines = _printed(chosen, behind.boosted, language)
     return {
         customer_id: Recommendations(
             items=lines[customer_id],
             model_version=own[customer_id][0].model_version if own[customer_id] else 0,
-            fallback="" if own[customer_id] else _fallback(state),
+            fallback="" if own[customer_id] else _fallback(behind.state),
             computed_at=(own[customer_id] or shared)[0].computed_at if own[customer_id] or shared else None,
         )
         for customer_id in ids
     }
 
 
-def for_product(*, product_id: int, limit: int = 8, at: datetime, language: str | None = None) -> Recommendations:
-    """Return what goes with a product, popular products where too little is known of it. At most seven queries. Raises NotFound."""
+def for_product(*, product_id: int, limit: int = 8, at: datetime, language: str | None = None, behind: Backdrop | None = None) -> Recommendations:
+    """Return what goes with a product, popular products where too little is known of it. Six queries at most. Raises NotFound."""
     if not Product.objects.filter(pk=product_id).exists():
         raise NotFound
-    state = ListState.objects.filter(pk=1).first()
+    behind = behind or backdrop()
     rows = ProductRecommendation.objects.filter(_sellable("other__"), product_id=product_id).order_by("rank", "id")
     reason: explain.Reason = {"code": explain.BOUGHT_WITH, "product_id": product_id}
     own = [
@@ -130,24 +151,24 @@ def for_product(*, product_id: int, limit: int = 8, at: datetime, language: str 
         for other_id, score, version, computed_at, together in rows.values_list("other_id", "score", "model_version", "computed_at", "together")
     ]
     shared = [] if own else _popular(at)
-    boosted = _boosted()
-    chosen = _choose(own or shared, {product_id}, boosted, limit)
+    chosen = _choose(own or shared, {product_id}, behind.boosted, limit)
     return Recommendations(
-        items=_printed({product_id: chosen}, boosted, language)[product_id],
+        items=_printed({product_id: chosen}, behind.boosted, language)[product_id],
         model_version=own[0].model_version if own else 0,
-        fallback="" if own else _fallback(state),
+        fallback="" if own else _fallback(behind.state),
         computed_at=(own or shared)[0].computed_at if own or shared else None,
     )
 
 
 def popular(*, limit: int = 8, at: datetime, language: str | None = None) -> Recommendations:
     """Return what sells best now, for a visitor nobody knows. At most five queries."""
-    state = ListState.objects.filter(pk=1).first()
-    shared, boosted = _popular(at), _boosted()
-    chosen = _choose(shared, set(), boosted, limit)
-    fallback = state.fallback if state and state.fallback else "no_history"
+    behind, shared = backdrop(), _popular(at)
+    chosen = _choose(shared, set(), behind.boosted, limit)
     return Recommendations(
-        items=_printed({0: chosen}, boosted, language)[0], model_version=0, fallback=fallback if state else "never", computed_at=shared[0].computed_at if shared else None
+        items=_printed({0: chosen}, behind.boosted, language)[0],
+        model_version=0,
+        fallback=_fallback(behind.state),
+        computed_at=shared[0].computed_at if shared else None,
     )
 
 
@@ -175,21 +196,15 @@ def _popular(at: datetime) -> list[_Candidate]:
 
 
 def _unwanted(customer_ids: Sequence[int], at: datetime) -> dict[int, set[int]]:
-    """Return per customer the products refused once or bought lately. Two queries."""
-    unwanted: dict[int, set[int]] = defaultdict(set)
+    """Return per customer the products refused once or bought lately. One query."""
     refused = RecommendationFeedback.objects.filter(customer_id__in=customer_ids, kind=FeedbackKind.DISMISSED).order_by()
     bought = OrderLine.objects.filter(
         order__customer_id__in=customer_ids, order__placed_at__gt=at - timedelta(days=settings.CRM_RECOMMEND_REBUY_DAYS), order__placed_at__lte=at
     ).exclude(order__status=OrderStatus.CANCELLED)
-    for customer_id, product_id in refused.values_list("customer_id", "product_id"):
-        unwanted[customer_id].add(product_id)
-    for customer_id, product_id in bought.order_by().values_list("order__customer_id", "product_id"):
+    unwanted: dict[int, set[int]] = defaultdict(set)
+    for customer_id, product_id in refused.values_list("customer_id", "product_id").union(bought.order_by().values_list("order__customer_id", "product_id")):
         unwanted[customer_id].add(product_id)
     return unwanted
-
-
-def _boosted() -> frozenset[int]:
-    return frozenset(RecommendationRule.objects.filter(kind=RuleKind.BOOST).order_by().values_list("product_id", flat=True))
 
 
 def _choose(candidates: Iterable[_Candidate], unwanted: set[int], boosted: frozenset[int], limit: int) -> list[_Candidate]:

@@ -4,13 +4,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
-from crm.core import charts, formats, model_words
+from crm.core import charts, clock, formats, model_words
 from crm.core.charts import Chart
 from crm.core.learning import registry
 from crm.core.learning.registry import TrainingTask
@@ -331,7 +331,8 @@ def _next_runs(at: datetime) -> dict[str, datetime]:
     for row in PeriodicTask.objects.filter(task=RETRAIN_TASK, enabled=True).select_related("crontab", "interval", "solar", "clocked"):
         try:
             name = json.loads(row.kwargs or "{}").get("name")
-            due = at + row.schedule.remaining_estimate(at)
+            # The estimate counts from its own clock a moment later; to the second it is exact.
+            due = (clock.now() + row.schedule.remaining_estimate(at) + timedelta(seconds=0.5)).replace(microsecond=0)
         except (ValueError, TypeError, AttributeError):
             continue
         if isinstance(name, str):

@@ -96,13 +96,25 @@ def test_a_newcomer_gets_what_is_popular_and_is_told_so(trained):
 
 
 def test_many_customers_cost_as_many_queries_as_one(trained, django_assert_num_queries):
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(5):
         ranking.for_customer(customer_id=trained.customers[0].pk, at=trained.now)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(5):
         many = ranking.for_customers(customer_ids=[customer.pk for customer in trained.customers], at=trained.now)
 
     assert len(many) == len(trained.customers)
     assert many[trained.customers[0].pk] == ranking.for_customer(customer_id=trained.customers[0].pk, at=trained.now)
+
+
+def test_a_list_too_short_is_filled_with_what_is_popular(trained, django_assert_num_queries):
+    customer = trained.customers[0]
+    keep = CustomerRecommendation.objects.filter(customer=customer).order_by("rank")[:3].values_list("pk", flat=True)
+    CustomerRecommendation.objects.filter(customer=customer).exclude(pk__in=list(keep)).delete()
+
+    with django_assert_num_queries(6):
+        found = ranking.for_customer(customer_id=customer.pk, limit=8, at=trained.now)
+
+    assert [item.reason["code"] for item in found.items] == ["bought_with"] * 3 + ["popular"] * 5
+    assert len(set(ids(found))) == 8
 
 
 def test_beside_a_product_stands_what_the_same_customers_bought(trained):

@@ -3,7 +3,7 @@ import pytest
 
 from crm.core.learning.evaluation import hit_rate, ndcg
 from recommendations.ml.cooccurrence import CoOccurrence
-from recommendations.ml.evaluation import leave_last_out, measure
+from recommendations.ml.evaluation import measure
 from recommendations.ml.popularity import Popularity
 from tests import public_data
 
@@ -116,12 +116,6 @@ class TestPopularity:
 
 
 class TestMeasure:
-    def test_last_row_of_each_user_is_kept_back(self):
-        kept, last = leave_last_out([1, 1, 2, 3, 3], [5, 9, 1, 7, 7])
-
-        assert kept.tolist() == [0, 2, 3]
-        assert last.tolist() == [1, 4]
-
     def test_ranks_by_hand_with_ties_in_the_middle(self):
         def scorer(histories):
             return np.tile([5.0, 4.0, 3.0, 3.0, 3.0], (len(histories), 1))
