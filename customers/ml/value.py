@@ -91,14 +91,14 @@ class ValueModel:
     spend: GammaGamma | ShrunkenMean
     notes: tuple[str, ...] = field(default=())
 
-    def forecast(self, history: OrderHistory, *, horizon_days: float, level: float = 0.8, seed: int = 0) -> ValueForecast:
-        """Return what each customer is expected to do in the next `horizon_days`; deterministic for a seed.
+    def forecast(self, history: OrderHistory, *, horizon_days: float, level: float = 0.8) -> ValueForecast:
+        """Return what each customer is expected to do in the next `horizon_days`.
 
         Value intervals carry the uncertainty of the number of orders, not that of the amount per order.
         """
         columns = (history.frequency, history.recency_days, history.age_days)
         orders = self.rate.expected_orders(*columns, horizon_days)
-        low, high = self.rate.orders_between(*columns, horizon_days, level=level, seed=seed)
+        low, high = self.rate.orders_between(*columns, horizon_days, level=level)
         amount = self.spend.expected_amount(history.orders, history.mean_amount)
         return ValueForecast(
             horizon_days=horizon_days,

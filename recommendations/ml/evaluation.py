@@ -15,7 +15,7 @@ import numpy as np
 from crm.core.learning.evaluation import Figure, bootstrap, hit_rate, ndcg
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 # Scores every item for a block of histories: (n, items).
 Scorer = Callable[[Sequence[Sequence[int]]], "NDArray[np.floating]"]
@@ -31,19 +31,6 @@ class RankingFigures:
     ndcg: Figure
     coverage: float
     ranks: NDArray[np.float64]
-
-
-def leave_last_out(user_index: ArrayLike, times: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row numbers of all but each user's last row, and of the last rows; users with one row are only in the first."""
-    users, when = np.asarray(user_index), np.asarray(times)
-    order = np.lexsort((np.arange(len(users)), when, users))
-    ordered = users[order]
-    last = np.ones(len(order), dtype=bool)
-    last[:-1] = ordered[1:] != ordered[:-1]
-    single = last.copy()
-    single[1:] &= ordered[1:] != ordered[:-1]
-    last &= ~single
-    return np.sort(order[~last]), np.sort(order[last])
 
 
 def measure(

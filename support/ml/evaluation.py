@@ -82,32 +82,6 @@ def decisions_out_of_sample(model: IntentModel) -> NDArray[np.str_]:
     return decide(confidence=seen.served.max(1), together=together, in_scope=seen.in_scope, answer_from=model.answer_from_, clarify_from=model.clarify_from_)
 
 
-@dataclass(frozen=True, slots=True)
-class NewRows:
-    """Challenger and champion on the rows the champion was never taught."""
-
-    rows: int
-    challenger: float
-    champion: float
-
-
-def on_new_rows(challenger: IntentModel, champion: IntentModel, texts: Sequence[str], labels: Sequence[str], *, new: NDArray[np.bool_]) -> NewRows:
-    """Return both models' accuracy on the rows that came after the champion was trained.
-
-    texts, labels: as given to the challenger's `fit`.  new: (n,) bool.  The challenger is judged out of sample, the
-    champion has never seen these rows, so neither has an advantage but its own.
-    """
-    kept = np.asarray(challenger.classifier_.kept_rows_)
-    chosen = np.flatnonzero(np.asarray(new)[kept])
-    if not len(chosen):
-        return NewRows(rows=0, challenger=float("nan"), champion=float("nan"))
-    truth = np.asarray(labels, dtype=np.str_)[kept[chosen]]
-    seen = challenger.classifier_.out_of_sample_
-    said = np.asarray(seen.classes)[seen.predicted[chosen]]
-    former = [understanding.label for understanding in champion.understand([texts[row] for row in kept[chosen]])]
-    return NewRows(rows=len(chosen), challenger=accuracy(truth, said), champion=accuracy(truth, np.asarray(former)))
-
-
 def _figures(seen: OutOfSample) -> dict[str, float]:
     right = seen.predicted == seen.codes
     figures: dict[str, float] = {

@@ -162,7 +162,7 @@ class TextClassifier:
             raise TooFewExamples(f"There are texts of {len(classes)} classes; at least two are needed.", classes=len(classes))
         self.classes_ = tuple(str(name) for name in classes)
         self.uses_encoder_ = encoder.available() if self.use_encoder is None else self.use_encoder
-        self._encoder_print = encoder.encoder_info().fingerprint if self.uses_encoder_ else ""
+        self._encoder_print = encoder.fingerprint() if self.uses_encoder_ else ""
         self.ngrams_ = NgramFeatures(fewest=1 if len(texts) < 5000 else 2)
         everything = [*texts, *out_of_scope]
         features = self._joined(everything, self.ngrams_.fit_transform(everything))

@@ -99,6 +99,11 @@ def encoder_info() -> EncoderInfo:
     return _loaded().info
 
 
+def fingerprint() -> str:
+    """Return the fingerprint of the encoder that serves, "" where none can: part of the data hash of whatever uses it."""
+    return encoder_info().fingerprint if available() else ""
+
+
 def available() -> bool:
     """Return whether the encoder can be used, without raising; the first call may take as long as loading."""
     try:

@@ -83,6 +83,7 @@ def test_absent_folder_is_missing(settings, tmp_path):
     with pytest.raises(EncoderMissing):
         encoder.encode(["x"])
     assert not encoder.available()
+    assert encoder.fingerprint() == ""
 
 
 @pytest.mark.usefixtures("_fresh")

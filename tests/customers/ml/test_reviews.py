@@ -81,6 +81,11 @@ def test_figures_on_public_reviews(parts, text, label, least, capsys):
     chosen = np.random.default_rng(0).permutation(len(found))[:3500]
     model = ReviewSentiment().fit([found[row][text] for row in chosen], [5 if found[row][label] == "1" else 1 for row in chosen])
 
-    metrics, _, _ = model.judge()
-    public_data.show(capsys, f"{parts[0]}, {metrics['reviews']} reviews, out of sample: " + ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()))
+    metrics, baseline, _ = model.judge()
+    public_data.show(
+        capsys,
+        f"{parts[0]}, {metrics['reviews']} reviews, out of sample: "
+        + ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+        + f"; baseline {baseline['accuracy']:.4f}",
+    )
     assert metrics["accuracy"] > least

@@ -4,7 +4,7 @@ from datetime import date
 import numpy as np
 import pytest
 from scipy.special import hyp2f1
-from scipy.stats import spearmanr
+from scipy.stats import nbinom, spearmanr
 
 from crm.core.learning.evaluation import auroc
 from customers.ml.value import (
@@ -124,15 +124,33 @@ def test_interval_holds_the_later_orders_as_often_as_it_says():
     assert forecast.orders.sum() == pytest.approx(later.sum(), rel=0.1)
 
 
-def test_forecast_is_the_same_twice():
-    who, when, money, end = simulated_shop(customers=300)
-    history = summarise_orders(who, when, money, as_of_day=end)
+def test_interval_agrees_with_drawing_from_the_posterior():
+    model = BetaGeometricNBD.from_config({"penalty": 0, "unit_days": 7, "r": 0.8, "alpha": 4, "a": 0.8, "b": 2.5, "log_likelihood": 0, "customers": 0})
+    x, recency, age = np.array([0.0, 3, 12, 40]), np.array([0.0, 100, 350, 360]), np.array([60.0, 110, 365, 365])
+    generator = np.random.default_rng(0)
+    size = (40_000, 4)
+    rate = generator.gamma(model.r_ + x, size=size) / (model.alpha_ + age / 7)
+    drawn = np.minimum(generator.poisson(rate * 26), generator.geometric(np.maximum(generator.beta(model.a_, model.b_ + x, size=size), 1e-12)))
+    drawn[generator.random(size) >= model.p_active(x, recency, age)] = 0
 
-    first = fit_value(history).forecast(history, horizon_days=90, seed=1)
-    second = fit_value(history).forecast(history, horizon_days=90, seed=1)
+    low, high = model.orders_between(x, recency, age, 182)
 
-    assert np.array_equal(first.value, second.value)
-    assert np.array_equal(first.orders_high, second.orders_high)
+    share_below, share_within = (drawn < low).mean(0), (drawn <= high).mean(0)
+    assert (share_below <= 0.1 + 0.005).all()
+    assert (share_within >= 0.9 - 0.005).all()
+    assert ((drawn <= high - 1).mean(0) < 0.9 + 0.005)[high > 0].all()
+
+
+def test_interval_of_a_rate_that_never_stops_agrees_with_the_negative_binomial():
+    model = EmpiricalRate.from_config({"unit_days": 7, "r": 0.7, "alpha": 9, "log_likelihood": 0, "customers": 0})
+    x, age = np.array([0.0, 5, 300]), np.array([30.0, 200, 365])
+
+    low, high = model.orders_between(x, np.zeros(3) + (x > 0), age, 90)
+
+    weeks = 90 / 7
+    expected = nbinom(model.r_ + x, (9 + age / 7) / (9 + age / 7 + weeks))
+    assert np.array_equal(low, expected.ppf(0.1))
+    assert np.array_equal(high, expected.ppf(0.9))
 
 
 def test_model_survives_its_own_configuration():
