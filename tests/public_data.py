@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# For measurements of minutes that would eat the test run's budget: MEASURE=1 make test ARGS="-m data".
+minutes_long = pytest.mark.skipif(os.environ.get("MEASURE") != "1", reason="takes minutes; set MEASURE=1 to measure")
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -202,6 +202,7 @@ def test_figures_on_banking77_ten_examples(capsys):
 
 @pytest.mark.data
 @pytest.mark.slow
+@public_data.minutes_long
 def test_figures_on_clinc150(capsys):
     """Forty examples a class of the hundred, so that the figure takes a minute; tuned on none of the validation rows."""
     generator = np.random.default_rng(0)

@@ -67,6 +67,7 @@ def test_doubtful_texts_are_neutral():
 
 @pytest.mark.data
 @pytest.mark.slow
+@public_data.minutes_long
 @pytest.mark.parametrize(
     ("parts", "text", "label", "least"),
     [
