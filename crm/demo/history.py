@@ -11,7 +11,7 @@ from decimal import Decimal
 import numpy as np
 
 from crm.demo.catalogue import DEPARTMENTS, DemoProduct
-from crm.demo.people import DAYS, LEAVE_AFTER_BAD, LEAVE_AFTER_ORDER, TASTES, Person
+from crm.demo.people import DAYS, LEAVE_AFTER_BAD, TASTES, Person
 
 # Department -> (day of the year of its high season, strength). Tea peaks before new year, outdoor in June, garden in April.
 SEASONS = {
@@ -165,7 +165,7 @@ def _live(person: Person, shop: _Shop, random: np.random.Generator, history: His
     while day < DAYS:
         order = _order(person, day, shop, random)
         history.orders.append(order)
-        if random.random() < (LEAVE_AFTER_BAD if order.bad else LEAVE_AFTER_ORDER):
+        if random.random() < (LEAVE_AFTER_BAD if order.bad else person.leaves_after_order):
             history.left[person.index] = day
             return
         day = _next_day(person, day, shop, random)

@@ -25,8 +25,9 @@ TASTES: dict[str, tuple[float, ...]] = {
 TASTE_SHARES = (0.20, 0.16, 0.17, 0.17, 0.11, 0.09, 0.10)
 # Orders per year while active: mean of the gamma each taste draws its rate from.
 YEARLY_ORDERS = {"tea_lover": 8.4, "cook": 4.9, "nester": 4.6, "dresser": 5.7, "camper": 3.7, "writer": 6.0, "gardener": 5.1}
-# Chance of leaving for good after any one order; a bad experience (damaged or wrong goods) adds to it.
-LEAVE_AFTER_ORDER = 0.07
+# Chance of leaving for good after any one order, drawn per person from a beta with these parameters (mean .10: many
+# hardly ever leave, some leave after the first order). A bad experience (damaged or wrong goods) overrides it.
+LEAVE_AFTER_ORDER = (0.6, 5.4)
 LEAVE_AFTER_BAD = 0.40
 
 
@@ -49,6 +50,7 @@ class Person:
     accepts_mail: bool
     taste: str
     orders_per_day: float
+    leaves_after_order: float
     price_sensitivity: float
     likes_finish: int
     is_browser_only: bool
@@ -88,6 +90,7 @@ def build(*, first_day: date, count: int = 3000, seed: int = 11) -> list[Person]
                 taste=taste,
                 # Shape 1.1: many slow buyers, a few very frequent ones.
                 orders_per_day=float(random.gamma(1.1, YEARLY_ORDERS[taste] / 365 / 1.1)) + 0.0012,
+                leaves_after_order=float(random.beta(*LEAVE_AFTER_ORDER)),
                 price_sensitivity=float(random.beta(1.6, 1.6)),
                 likes_finish=int(random.integers(2)),
                 is_browser_only=bool(random.random() < 0.12),

@@ -1,0 +1,87 @@
+"""Chat messages stored, numbered and delivered, against a bare group echo on the same channel layer and server.
+
+Twenty visitors each keep one message under way. Ours: frame -> row with the next seq -> commit -> hint -> read -> frame.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import websockets
+
+from crm.core import clock
+from crm.core.models import Source
+from support import conversations, visitors
+from tests.benchmarks.timing import line, paired
+from tests.servers import free_port
+
+VISITORS, EACH = 20, 40
+
+
+def run() -> Iterator[str]:
+    """Yield one line."""
+    port = free_port()
+    source = Source.objects.create(name=f"bench {uuid.uuid4().hex[:8]}", write_key=uuid.uuid4().hex)
+    tokens = [_waiting_visitor(source) for _ in range(VISITORS)]
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.chat_app:application", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--lifespan", "off"]
+    server = subprocess.Popen(command, cwd=root, env={**os.environ, "CRM_DATABASE_POOL_SIZE": "16"})
+    try:
+        asyncio.run(_until_up(port))
+        result = paired(
+            ours=lambda number: asyncio.run(_all(port, tokens, number, _talk)),
+            bare=lambda number: asyncio.run(_all(port, tokens, number, _echo)),
+            units=VISITORS * EACH,
+        )
+    finally:
+        server.terminate()
+        server.wait(15)
+    yield line(f"chat, {VISITORS} visitors at once", result, unit="messages/s", target=">= 0.50")
+
+
+def _waiting_visitor(source: Source) -> str:
+    """Return the token of a visitor who waits for a person, so that no assistant's answer is part of the measure."""
+    visitor = visitors.enter(source=source, now=clock.now())
+    conversation = conversations.open(source_id=source.pk, visitor_id=visitor.visitor_id, now=clock.now())
+    conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=clock.now())
+    return visitors.issue(visitor)
+
+
+async def _until_up(port: int) -> None:
+    for _ in range(300):
+        try:
+            async with websockets.connect(f"ws://127.0.0.1:{port}/bare/probe"):
+                return
+        except OSError:
+            await asyncio.sleep(0.1)
+    raise RuntimeError("the benchmark's server did not start")
+
+
+async def _all(port: int, tokens: list[str], number: int, one) -> None:
+    await asyncio.gather(*(one(port, token, f"{number}-{place}") for place, token in enumerate(tokens)))
+
+
+async def _echo(port: int, _token: str, name: str) -> None:
+    async with websockets.connect(f"ws://127.0.0.1:{port}/bare/{name}") as socket:
+        for number in range(EACH):
+            text = f"message {number} of {name}"
+            await socket.send(text)
+            assert await socket.recv() == text
+
+
+async def _talk(port: int, token: str, name: str) -> None:
+    async with websockets.connect(f"ws://127.0.0.1:{port}/ws/visitor/", origin=f"http://127.0.0.1:{port}") as socket:
+        await socket.send(json.dumps({"type": "hello", "token": token, "after": 1_000_000_000}))
+        await socket.recv()
+        for number in range(EACH):
+            client_id = f"{name}-{number}-{uuid.uuid4().hex[:8]}"
+            await socket.send(json.dumps({"type": "send", "client_id": client_id, "text": f"message {number} of {name}"}))
+            while True:
+                frame = json.loads(await asyncio.wait_for(socket.recv(), 20))
+                if any(item.get("client_id") == client_id for item in frame.get("items", frame.get("messages", []))):
+                    break
