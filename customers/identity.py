@@ -196,7 +196,8 @@ def _look_up(source_id: int, keys: Sequence[PersonKey]) -> dict[Triple, _Person]
     triples = list(dict.fromkeys(triple for key in keys for triple in key.triples(source_id)))
     found = rows.query(
         """
-        SELECT i.kind, i.namespace, i.value, i.customer_id, c.is_anonymous, c.email <> '',
+        SELECT i.kind, i.namespace, i.value, i.customer_id, c.is_anonymous,
+               c.email <> '' OR i.kind = 'anonymous' AND EXISTS (SELECT 1 FROM customers_identity e WHERE e.customer_id = i.customer_id AND e.kind = 'email'),
                i.kind = 'email' AND EXISTS (SELECT 1 FROM customers_identity u WHERE u.customer_id = i.customer_id AND u.kind = 'user' AND u.namespace = %s)
         FROM unnest(%s::text[], %s::text[], %s::text[]) AS asked(kind, namespace, value)
         JOIN customers_identity i ON i.kind = asked.kind AND i.namespace = asked.namespace AND i.value = asked.value
@@ -314,6 +315,12 @@ def _carry_out(plan: _Plan, source_id: int, keys: Sequence[PersonKey], moments: 
             [{"customer_id": person.id, "kind": kind, "namespace": namespace, "value": value} for (kind, namespace, value), person in sorted(plan.named.items(), key=lambda pair: pair[0])],
             before=[at],
         )
+        addressed = {person.id: value for (kind, _, value), person in reversed(plan.named.items()) if kind == IdentityKind.EMAIL}
+        if addressed:
+            rows.execute(
+                "UPDATE customers_customer c SET email = r.email, version = c.version + 1, updated_at = now() FROM unnest(%s::bigint[], %s::text[]) AS r(id, email) WHERE c.id = r.id AND c.email = ''",
+                [list(addressed), list(addressed.values())],
+            )
     if plan.joined:
         _join([(gone.id, kept.id) for gone, kept in plan.joined], at, cause)
 
