@@ -5,10 +5,13 @@ first frame and check the origin against the widget's source, so they use no coo
 """
 
 import os
+import warnings
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+# WhiteNoise streams files synchronously; the few kilobytes of ours are read whole, which is what is wanted.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 # Enough for 2-4 cores; the sum over all web processes must stay below PostgreSQL's max_connections.
 os.environ.setdefault("CRM_DATABASE_POOL_SIZE", "16")
 http = get_asgi_application()

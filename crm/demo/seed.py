@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from django.db import connection, transaction
 
-from crm.core import demo_flag, events
+from crm.core import clock, demo_flag, events
 from crm.core.models import Source, User
 from crm.demo import catalogue, history, marketing, people, talks
 from crm.demo.catalogue import DEPARTMENTS, DemoProduct
@@ -51,6 +51,8 @@ def seed(*, as_of: datetime, progress: Progress, small: bool = False) -> SeedRep
     Idempotent by external ids: an interrupted run started again with the same day completes what is missing.
     """
     report = SeedReport()
+    # Today's shop has people waiting in its chat now; an earlier day's had them at the end of that day.
+    present = min(clock.now(), as_of + timedelta(days=1))
     first_day = as_of - timedelta(days=DAYS)
     products = catalogue.build()
     persons = people.build(first_day=first_day.date(), count=300 if small else 3000)
@@ -64,7 +66,7 @@ def seed(*, as_of: datetime, progress: Progress, small: bool = False) -> SeedRep
         ("reviews", lambda source: _reviews(source, past, first_day, as_of)),
         ("events", lambda source: _events(source, persons, past, first_day, as_of)),
         ("knowledge", lambda _source: knowledge.load_shipped(now=as_of, is_demo=True).examples),
-        ("conversations", lambda source: talks.hold(source=source, as_of=as_of, small=small)),
+        ("conversations", lambda source: talks.hold(source=source, as_of=as_of, present=present, small=small)),
         ("campaigns", lambda source: marketing.run(source=source, products=products, as_of=as_of)),
     ]
     source = _source()

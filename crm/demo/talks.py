@@ -14,8 +14,11 @@ from support.models.conversation import Author
 CHATS = 150
 
 
-def hold(*, source: Source, as_of: datetime, small: bool = False, seed: int = 23) -> int:
-    """Hold past chats (each script several times with different people) and leave the waiting ones open; return how many."""
+def hold(*, source: Source, as_of: datetime, present: datetime, small: bool = False, seed: int = 23) -> int:
+    """Hold past chats (each script several times with different people) and leave the waiting ones open; return how many.
+
+    present: the moment just before which the waiting visitors wrote, so that a fresh demo shows a live queue.
+    """
     if Conversation.objects.filter(source=source, is_demo=True).exists():
         return 0
     random = np.random.default_rng(seed)
@@ -36,7 +39,7 @@ def hold(*, source: Source, as_of: datetime, small: bool = False, seed: int = 23
     for language, scripts in WAITING.items():
         for number, script in enumerate(scripts):
             customer_id = int(random.choice(by_language[language]))
-            _wait(source, customer_id, language, script, as_of - timedelta(minutes=7 + 13 * number), random)
+            _wait(source, customer_id, language, script, present - timedelta(minutes=4 + 11 * number), random)
             held += 1
     return held
 

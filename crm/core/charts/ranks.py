@@ -12,6 +12,7 @@ from crm.core.charts.chart import Chart, Show, Value, as_number, as_percent, emp
 from crm.core.charts.drawing import across, clipped_label, join, tag, text, tooltip
 
 ROW, BAR = 44, 8
+SECOND_LINE = 18
 # A visible sliver for values that are small but not nothing.
 SLIVER = 0.004
 
@@ -43,15 +44,18 @@ class _Scale:
         return (value - self.low) / self.span
 
 
-def _row(top: float, height: float, label: str, value: str, drawn: str, told: str) -> str:
+def _row(top: float, height: float, label: str, value: str, drawn: str, told: str, *, two_lines: bool = False) -> str:
+    """Return one row. two_lines: reasons are sentences, so the value stands below its label instead of beside it."""
+    if two_lines:
+        drawn = tag("svg", drawn, y=SECOND_LINE, width="100%", height=height - SECOND_LINE, overflow="visible")
     return tag(
         "svg",
         tag(
             "g",
             tooltip(told)
             + tag("rect", width="100%", height=height, class_="plot-hit")
-            + clipped_label(label, y=0)
-            + text(value, x="100%", y=14, role="value", anchor="end")
+            + clipped_label(label, y=0, share=1.0 if two_lines else 0.7)
+            + text(value, x="100%", y=14 + (SECOND_LINE if two_lines else 0), role="value", anchor="end")
             + drawn,
             class_="plot-group",
         ),
@@ -186,13 +190,14 @@ def waterfall(
         level += size
     scale = _Scale([0.0, float(base), float(total), *(end for *_, end in steps)])
     base_words, total_words = str(base_label or gettext("Average")), str(total_label or gettext("Score"))
+    height = ROW + SECOND_LINE
     drawn = [_row(0, ROW, base_words, show(base), TRACK + _step(scale(0), scale(float(base)), None, None), f"{base_words}: {show(base)}")]
-    for index, (label, effect, start, end) in enumerate(steps, start=1):
+    for index, (label, effect, start, end) in enumerate(steps):
         value = ("▲ " if end > start else "▼ " if end < start else "") + signed(show, effect)
-        drawn.append(_row(index * ROW, ROW, label, value, TRACK + _step(scale(start), scale(end), end >= start, better), f"{label}: {value}"))
-    drawn.append(
-        _row((len(steps) + 1) * ROW, ROW, total_words, show(total), TRACK + _step(scale(0), scale(float(total)), None, None), f"{total_words}: {show(total)}")
-    )
+        bar = TRACK + _step(scale(start), scale(end), end >= start, better)
+        drawn.append(_row(ROW + index * height, height, label, value, bar, f"{label}: {value}", two_lines=True))
+    total_bar = TRACK + _step(scale(0), scale(float(total)), None, None)
+    drawn.append(_row(ROW + len(steps) * height, ROW, total_words, show(total), total_bar, f"{total_words}: {show(total)}"))
     strongest = max(steps, key=lambda step: abs(step[3] - step[2]), default=None)
     summary = summary or (
         gettext("%(title)s: %(total)s, starting from %(base)s; the strongest reason is “%(reason)s” (%(effect)s).")
@@ -201,7 +206,7 @@ def waterfall(
         else gettext("%(title)s: %(total)s.") % {"title": title, "total": show(total)}
     )
     rows = ((base_words, show(base)), *((label, signed(show, effect)) for label, effect, *_ in steps), (total_words, show(total)))
-    return Chart("waterfall", str(title), drawing.plot("waterfall", summary, ROW * (len(steps) + 2), join(drawn)), summary, head, rows)
+    return Chart("waterfall", str(title), drawing.plot("waterfall", summary, 2 * ROW + len(steps) * height, join(drawn)), summary, head, rows)
 
 
 def _step(start: float, end: float, up: bool | None, better: Literal["up", "down"] | None) -> str:
