@@ -37,9 +37,10 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     date_hierarchy = "created_at"
     inlines = [TextInline]
 
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Campaign]":
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows = Campaign.objects.all()
         sent, held = Q(deliveries__state=DeliveryState.SENT), Q(deliveries__state=DeliveryState.HOLDOUT)
-        return super().get_queryset(request).annotate(sent_count=Count("deliveries", filter=sent), held_count=Count("deliveries", filter=held))
+        return rows.annotate(sent_count=Count("deliveries", filter=sent), held_count=Count("deliveries", filter=held))
 
     @admin.display(description=_("Sent"), ordering="sent_count")
     def sent(self, campaign: Any) -> int:
@@ -54,7 +55,8 @@ class EngagementInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Engagement
     extra = 0
     can_delete = False
-    fields = readonly_fields = ["kind", "product", "at"]
+    fields = ("kind", "product", "at")
+    readonly_fields = ("kind", "product", "at")
 
 
 @admin.register(Delivery)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
+from campaigns.errors import CampaignNotReady
 from campaigns.models import Campaign, CampaignState, Delivery, Engagement, EngagementKind
 from customers import consent
 from customers.models import Order, Product
@@ -38,13 +39,18 @@ def record_click(*, public_id: uuid.UUID, product_id: int | None, at: datetime) 
             return False
         if product_id is not None and not Product.objects.filter(pk=product_id).exists():
             return False
-        before = Engagement.objects.filter(delivery=delivery, kind=EngagementKind.CLICKED, product_id=product_id).exists()
+        before = Engagement.objects.filter(delivery=delivery, kind=EngagementKind.CLICKED, product=product_id).exists()
         Delivery.objects.filter(pk=delivery.pk, clicked_at=None).update(clicked_at=at)
         Delivery.objects.filter(pk=delivery.pk, opened_at=None).update(opened_at=at)
         Engagement.objects.bulk_create([Engagement(delivery=delivery, kind=EngagementKind.CLICKED, product_id=product_id, at=at)], ignore_conflicts=True)
         if product_id is not None and not before:
             feedback.record(
-                customer_id=delivery.customer_id, product_id=product_id, kind="clicked", origin=f"campaign:{delivery.campaign_id}", at=at, external_id=f"delivery:{delivery.pk}"
+                customer_id=delivery.customer_id,
+                product_id=product_id,
+                kind="clicked",
+                origin=f"campaign:{delivery.campaign_id}",
+                at=at,
+                external_id=f"delivery:{delivery.pk}",
             )
     return not before
 
@@ -90,8 +96,12 @@ def attribute_orders(*, at: datetime) -> int:
 
 
 def window(campaign: Campaign) -> tuple[datetime, datetime]:
-    """Return the half-open period whose orders count: from the launch, attribution_days long. Raises for a draft."""
-    assert campaign.started_at is not None  # noqa: S101 - callers ask for launched campaigns only
+    """Return the half-open period whose orders count: from the launch, attribution_days long.
+
+    Raises CampaignNotReady for one that was never launched.
+    """
+    if campaign.started_at is None:
+        raise CampaignNotReady
     return campaign.started_at, campaign.started_at + timedelta(days=campaign.attribution_days)
 
 
@@ -101,14 +111,25 @@ def attribute(*, campaign: Campaign) -> None:
     Computed anew each time, so a changed window, a cancelled order or a late import corrects what was there.
     """
     start, end = window(campaign)
-    first = Order.objects.filter(customer_id=OuterRef("customer_id"), placed_at__gte=start, placed_at__lt=end).exclude(status=OrderStatus.CANCELLED).order_by("placed_at", "pk")
+    first = (
+        Order.objects.filter(customer_id=OuterRef("customer_id"), placed_at__gte=start, placed_at__lt=end)
+        .exclude(status=OrderStatus.CANCELLED)
+        .order_by("placed_at", "pk")
+    )
     with transaction.atomic():
         drawn = Delivery.objects.filter(campaign=campaign).exclude(arm="")
         drawn.update(order_id=Subquery(first.values("pk")[:1]))
         Engagement.objects.filter(delivery__campaign=campaign, kind=EngagementKind.ORDERED, delivery__order=None).delete()
         labelled = Engagement.objects.filter(delivery=OuterRef("pk"), kind=EngagementKind.ORDERED)
-        fresh = drawn.filter(order__isnull=False).annotate(at=F("order__placed_at"), label=Subquery(labelled.values("pk")[:1])).filter(label=None).values_list("pk", "at")
-        Engagement.objects.bulk_create([Engagement(delivery_id=pk, kind=EngagementKind.ORDERED, at=at) for pk, at in fresh], batch_size=1000, ignore_conflicts=True)
+        fresh = (
+            drawn.filter(order__isnull=False)
+            .annotate(at=F("order__placed_at"), label=Subquery(labelled.values("pk")[:1]))
+            .filter(label=None)
+            .values_list("pk", "at")
+        )
+        Engagement.objects.bulk_create(
+            [Engagement(delivery_id=pk, kind=EngagementKind.ORDERED, at=at) for pk, at in fresh], batch_size=1000, ignore_conflicts=True
+        )
 
 
 def move(*, gone_id: int, kept_id: int) -> int:

@@ -221,6 +221,8 @@ def _capped(customer_ids: list[int], *, at: datetime, campaign_id: int | None) -
         return frozenset()
     since = at - timedelta(days=settings.CRM_FREQUENCY_DAYS)
     # claimed_at stands for messages on their way or lost: they have no sent_at, and may have arrived all the same.
-    recent = Delivery.objects.filter(customer_id__in=customer_ids, state__in=REACHED, claimed_at__gt=since).exclude(campaign_id=campaign_id)
+    recent = Delivery.objects.filter(customer_id__in=customer_ids, state__in=REACHED, claimed_at__gt=since)
+    if campaign_id is not None:
+        recent = recent.exclude(campaign_id=campaign_id)
     counted = recent.values("customer_id").annotate(n=Count("pk")).filter(n__gte=settings.CRM_FREQUENCY_CAP).order_by()
     return frozenset(counted.values_list("customer_id", flat=True))

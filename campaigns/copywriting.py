@@ -56,7 +56,7 @@ def draft(*, campaign: Campaign, language: str, at: datetime, backend: Backend |
     earlier = CopyDraft.objects.filter(campaign=campaign, language=language).count()
     written = client.generate(
         prompt=PROMPT,
-        facts={**facts.as_json(language), "language": NAMES[language], "merge_fields": ["{{ %s }}" % name for name in merge.FIELDS]},
+        facts={**facts.as_json(language), "language": NAMES[language], "merge_fields": ["{{ " + name + " }}" for name in merge.FIELDS]},
         quoted={"goal": facts.goal},
         schema=COPY,
         compose=lambda: compose(facts=facts, language=language, number=campaign.pk + earlier),
@@ -121,7 +121,9 @@ def _store(campaign: Campaign, language: str, facts: Facts, written: Generated, 
     subject, body = written.text("subject")[:200], written.text("body")
     faults = list(facts_of.check(subject=subject, body=body, facts=facts)) + _field_faults(subject, body)
     with transaction.atomic():
-        CopyDraft.objects.filter(campaign=campaign, language=language, outcome__in=[DraftOutcome.OFFERED, DraftOutcome.BLOCKED]).update(outcome=DraftOutcome.STALE)
+        CopyDraft.objects.filter(campaign=campaign, language=language, outcome__in=[DraftOutcome.OFFERED, DraftOutcome.BLOCKED]).update(
+            outcome=DraftOutcome.STALE
+        )
         stored = CopyDraft.objects.create(
             campaign=campaign,
             language=language,

@@ -38,8 +38,31 @@ _LINK = re.compile(r"https?://\S+|\bwww\.\S+|[\w.+\-]+@[\w\-]+\.\w+", re.IGNOREC
 _QUOTED = re.compile(r"“([^”]{2,120})”|「([^」]{2,120})」|《([^》]{2,120})》|\"([^\"\n]{2,120})\"")
 # Promises a shop may be held to; allowed only where the goal makes them.
 _PROMISES = (
-    "free shipping", "free delivery", "free gift", "half price", "buy one get one", "money back", "guarantee", "limited time", "today only", "last chance", "while stocks last", "lowest price",
-    "包邮", "免运费", "免邮", "赠品", "半价", "买一送一", "退款保证", "限时", "仅限今天", "最后机会", "售完即止", "最低价", "全网最低",
+    "free shipping",
+    "free delivery",
+    "free gift",
+    "half price",
+    "buy one get one",
+    "money back",
+    "guarantee",
+    "limited time",
+    "today only",
+    "last chance",
+    "while stocks last",
+    "lowest price",
+    "包邮",
+    "免运费",
+    "免邮",
+    "赠品",
+    "半价",
+    "买一送一",
+    "退款保证",
+    "限时",
+    "仅限今天",
+    "最后机会",
+    "售完即止",
+    "最低价",
+    "全网最低",
 )
 # How far behind a product's name its price may stand.
 _NEAR = 40
@@ -93,7 +116,12 @@ class Facts:
             "discounts_percent": sorted(str(number) for number in self.offer_percents),
             "codes": list(self.codes),
             "products": [
-                {"id": str(product.id), "name": product.name_in(language), "price": product.price_in(language), "category": product.category.get(language) or product.category.get("en", "")}
+                {
+                    "id": str(product.id),
+                    "name": product.name_in(language),
+                    "price": product.price_in(language),
+                    "category": product.category.get(language) or product.category.get("en", ""),
+                }
                 for product in self.products
             ],
         }
@@ -210,7 +238,9 @@ def _faults(text: str, goal: str, *, amounts: Iterable[Decimal | None], names: I
 
 def _mispriced(text: str, products: tuple[ProductFact, ...]) -> Iterable[tuple[str, str]]:
     """Yield a product's name and the price right behind it where the two do not belong together."""
-    spans = sorted((match.start(), match.end(), product) for product in products for name in set(product.names.values()) for match in re.finditer(re.escape(name), text))
+    spans = sorted(
+        (match.start(), match.end(), product) for product in products for name in set(product.names.values()) for match in re.finditer(re.escape(name), text)
+    )
     for index, (_start, end, product) in enumerate(spans):
         limit = min(end + _NEAR, spans[index + 1][0] if index + 1 < len(spans) else len(text))
         stated = prices(text[end:limit])
@@ -231,7 +261,10 @@ def _named_in_goal(goal: str) -> list[Product]:
     named = [
         category.pk
         for category in Category.objects.all()
-        if any(len(str(name)) > 1 and re.search(rf"\b{re.escape(str(name).casefold())}\b" if str(name).isascii() else re.escape(str(name)), lowered) for name in category.names.values())
+        if any(
+            len(str(name)) > 1 and re.search(rf"\b{re.escape(str(name).casefold())}\b" if str(name).isascii() else re.escape(str(name)), lowered)
+            for name in category.names.values()
+        )
     ]
     if not named:
         return []
@@ -243,7 +276,11 @@ def _recommended(campaign: Campaign) -> list[Product]:
     """Return what the model recommends to most of the campaign's segment. Two queries."""
     if campaign.segment_id is None:
         return []
-    lists = CustomerRecommendation.objects.filter(customer__memberships__segment_id=campaign.segment_id, customer__memberships__left_at=None, product__is_available=True, product__is_goods=True)
-    ids = list(lists.values("product_id").annotate(people=Count("customer_id")).order_by("-people", "product_id").values_list("product_id", flat=True)[:PRODUCTS])
+    lists = CustomerRecommendation.objects.filter(
+        customer__memberships__segment_id=campaign.segment_id, customer__memberships__left_at=None, product__is_available=True, product__is_goods=True
+    )
+    ids = list(
+        lists.values("product_id").annotate(people=Count("customer_id")).order_by("-people", "product_id").values_list("product_id", flat=True)[:PRODUCTS]
+    )
     found = Product.objects.select_related("category").in_bulk(ids)
     return [found[one] for one in ids if one in found]

@@ -27,7 +27,9 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
 
     segment = forms.ModelChoiceField(label=_("Segment"), queryset=Segment.objects.order_by("name", "pk"), required=False)
     version = forms.IntegerField(widget=forms.HiddenInput)
-    holdout_percent = forms.IntegerField(label=_("Held out, %"), min_value=0, max_value=50, help_text=_("Left out by chance, so that the report can tell what the campaign caused."))
+    holdout_percent = forms.IntegerField(
+        label=_("Held out, %"), min_value=0, max_value=50, help_text=_("Left out by chance, so that the report can tell what the campaign caused.")
+    )
     attribution_days = forms.IntegerField(label=_("Orders count for, days"), min_value=1, max_value=90)
 
     class Meta:

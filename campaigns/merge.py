@@ -25,13 +25,13 @@ _STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 class UnknownField(CrmError):
     code = "unknown_field"
     status = 422
-    message = _("The text uses a field that does not exist.")
+    message = _("The text uses a field that does not exist.")  # type: ignore[assignment]
 
 
 class MalformedField(CrmError):
     code = "malformed_field"
     status = 422
-    message = _("The text has curly brackets that are not a field. Fields look like {{ first_name }}.")
+    message = _("The text has curly brackets that are not a field. Fields look like {{ first_name }}.")  # type: ignore[assignment]
 
 
 class FieldEmpty(CrmError):
@@ -39,7 +39,7 @@ class FieldEmpty(CrmError):
 
     code = "field_empty"
     status = 422
-    message = _("The customer has no value for a field the text uses.")
+    message = _("The customer has no value for a field the text uses.")  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def parse(text: str, *, subject: bool = False) -> tuple[Piece, ...]:
         position = found.end()
     pieces.append(_words(text[position:]))
     if subject and re.search(r"[\r\n]", text):
-        raise MalformedField(_("A subject is one line."))
+        raise MalformedField(str(_("A subject is one line.")))
     return tuple(piece for piece in pieces if piece != "")
 
 

@@ -38,7 +38,9 @@ def for_customers(*, customer_ids: Iterable[int], at: datetime, limit: int = PER
     popular = best_sellers(at=at, limit=_SPARE)
     since = at - timedelta(days=POPULAR_DAYS)
     bought = set(
-        OrderLine.objects.filter(order__customer_id__in=short, order__placed_at__gte=since, product_id__in=[one.pk for one in popular]).values_list("order__customer_id", "product_id")
+        OrderLine.objects.filter(order__customer_id__in=short, order__placed_at__gte=since, product_id__in=[one.pk for one in popular]).values_list(
+            "order__customer_id", "product_id"
+        )
     )
     for one in short:
         have = {product.pk for product in chosen[one]}
@@ -49,6 +51,8 @@ def for_customers(*, customer_ids: Iterable[int], at: datetime, limit: int = PER
 
 def best_sellers(*, at: datetime, limit: int) -> list[Product]:
     """Return the available goods sold most in the last POPULAR_DAYS before `at`. One query."""
-    recent = Q(order_lines__order__placed_at__gte=at - timedelta(days=POPULAR_DAYS), order_lines__order__placed_at__lt=at) & ~Q(order_lines__order__status="cancelled")
+    recent = Q(order_lines__order__placed_at__gte=at - timedelta(days=POPULAR_DAYS), order_lines__order__placed_at__lt=at) & ~Q(
+        order_lines__order__status="cancelled"
+    )
     goods = Product.objects.filter(is_available=True, is_goods=True).exclude(recommendation_rule__kind="block")
     return list(goods.annotate(sold=Sum("order_lines__quantity", filter=recent)).filter(sold__gt=0).select_related("category").order_by("-sold", "pk")[:limit])

@@ -1,9 +1,10 @@
 """All reads of the campaign pages; each function returns everything its template prints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Page, Paginator
@@ -71,7 +72,7 @@ def campaign_list(*, state: str = "", query: str = "", number: int = 1) -> ListP
     if query:
         rows = rows.filter(Q(name__icontains=query) | Q(goal__icontains=query))
     campaigns = Paginator(rows, PER_PAGE).get_page(number)
-    counted = {
+    counted: dict[int, Any] = {
         row["campaign_id"]: row
         for row in Delivery.objects.filter(campaign_id__in=[campaign.pk for campaign in campaigns], state=DeliveryState.SENT)
         .values("campaign_id")
@@ -90,7 +91,7 @@ def campaign_list(*, state: str = "", query: str = "", number: int = 1) -> ListP
     )
 
 
-def _line(campaign: Campaign, counts: dict[str, int]) -> CampaignLine:
+def _line(campaign: Campaign, counts: Mapping[str, Any]) -> CampaignLine:
     sent = counts.get("sent", 0)
     return CampaignLine(
         campaign=campaign,
@@ -154,7 +155,9 @@ class EditorPage:
     error: str = ""
 
 
-def editor_page(*, campaign_id: int, typed: dict[str, tuple[str, str]] | None = None, errors: dict[str, str] | None = None, conflict: bool = False) -> EditorPage:
+def editor_page(
+    *, campaign_id: int, typed: dict[str, tuple[str, str]] | None = None, errors: dict[str, str] | None = None, conflict: bool = False
+) -> EditorPage:
     """Return the editor. Five queries. typed, errors: per language what a failed save held. Raises NotFound."""
     campaign = find(campaign_id)
     stored = {text.language: text for text in campaign.texts.all()}
@@ -235,12 +238,16 @@ def audience_panel(*, campaign: Campaign, at: datetime) -> AudiencePanel:
 
 @dataclass(frozen=True, slots=True)
 class PreviewPanel:
-    """campaigns/preview.html: the message as one customer gets it. problem: why it cannot be shown."""
+    """campaigns/preview.html: the message as one customer gets it. problem: why it cannot be shown.
+
+    asked: the language chosen in the form, '' for the customer's own.  language: the one shown.
+    """
 
     campaign: Campaign
     query: str
     found: tuple[Customer, ...]
     customer: Customer | None
+    asked: str
     language: str
     languages: tuple[tuple[str, str], ...]
     message: Message | None
@@ -261,7 +268,8 @@ def preview_panel(*, campaign_id: int, at: datetime, query: str = "", customer_i
     if customer is None and customer_id is not None:
         customer = Customer.objects.people().filter(pk=customer_id).only("name", "email", "locale").first()
     customer = customer or (found[0] if found else None)
-    if customer is not None and language not in texts:
+    asked = language if language in texts else ""
+    if customer is not None and not asked:
         language = audiences.language_for(customer.locale, list(texts))
     message, problem = None, ""
     if not texts:
@@ -276,7 +284,7 @@ def preview_panel(*, campaign_id: int, at: datetime, query: str = "", customer_i
         except (merge.UnknownField, merge.MalformedField) as error:
             problem = error.text
     names = tuple((code, str(LANGUAGE_NAMES.get(code, code))) for code in LANGUAGES if code in texts)
-    return PreviewPanel(campaign, query, found, customer, language, names, message, problem)
+    return PreviewPanel(campaign, query, found, customer, asked, language, names, message, problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +333,7 @@ def report_page(*, campaign_id: int, at: datetime) -> ReportPage:
         clicked=Count("pk", filter=Q(state=DeliveryState.SENT, clicked_at__isnull=False)),
         unsubscribed=Count("pk", filter=Q(unsubscribed_at__isnull=False)),
         ordered=Count("pk", filter=Q(state=DeliveryState.SENT, order__placed_at__gte=F("sent_at"))),
+        clicked_ordered=Count("pk", filter=Q(state=DeliveryState.SENT, order__placed_at__gte=F("clicked_at"))),
     )
     treated, holdout, total, currency, others = _groups(campaign, start, end)
     rate = experiments.difference_of_rates(treated, holdout)
@@ -335,15 +344,26 @@ def report_page(*, campaign_id: int, at: datetime) -> ReportPage:
         counts=counts,
         kpis=(
             {"label": _("Sent"), "value": formats.number(sent), "note": _("of %(n)s in the segment") % {"n": formats.number(counts["matched"])}},
-            {"label": _("Opened"), "value": formats.percent(counts["opened"] / sent, 1) if sent else formats.MISSING, "note": _("pictures loaded; an upper bound")},
-            {"label": _("Clicked"), "value": formats.percent(counts["clicked"] / sent, 1) if sent else formats.MISSING},
-            {"label": _("Revenue in the window"), "value": formats.money_compact(total, currency), "full": formats.money(total, currency), "note": _("of those written to, before returns")},
+            {
+                "label": _("Opened"),
+                "value": formats.percent(counts["opened"] / sent, 1) if sent else formats.MISSING,
+                "note": _("pictures loaded; an upper bound"),
+            },
+            {"label": _("Clicked"), "value": formats.percent(counts["clicked"] / sent, 1) if sent else formats.MISSING, "note": _("of those sent")},
+            {
+                "label": _("Revenue in the window"),
+                "value": formats.money_compact(total, currency),
+                "full": formats.money(total, currency),
+                "note": _("of those written to, before returns"),
+            },
         ),
         funnel=charts.funnel(
-            [(_("Sent"), sent), (_("Opened"), counts["opened"]), (_("Clicked"), counts["clicked"]), (_("Ordered afterwards"), counts["ordered"])], title=_("From mail to order")
+            [(_("Sent"), sent), (_("Opened"), counts["opened"]), (_("Clicked"), counts["clicked"]), (_("Clicked and ordered"), counts["clicked_ordered"])],
+            title=_("From mail to order"),
         ),
         lift=charts.lift_interval(
-            [charts.Interval(label=_("Customers who ordered"), estimate=rate.estimate, low=rate.low, high=rate.high)], title=_("Difference to the held-out group")
+            [charts.Interval(label=_("Customers who ordered"), estimate=rate.estimate, low=rate.low, high=rate.high)],
+            title=_("Difference to the held-out group"),
         )
         if rate.is_known
         else charts.lift_interval([], title=_("Difference to the held-out group")),
@@ -395,11 +415,7 @@ def _groups(campaign: Campaign, start: datetime, end: datetime) -> tuple[Group, 
 
 def _reasons(campaign: Campaign) -> tuple[ReasonLine, ...]:
     rows = (
-        Delivery.objects.filter(campaign=campaign)
-        .exclude(reason="")
-        .values_list("state", "reason")
-        .annotate(n=Count("pk"))
-        .order_by("-n", "state", "reason")
+        Delivery.objects.filter(campaign=campaign).exclude(reason="").values_list("state", "reason").annotate(n=Count("pk")).order_by("-n", "state", "reason")
     )
     return tuple(ReasonLine(audiences.reason_label(reason), state, reason, n) for state, reason, n in rows)
 
@@ -484,7 +500,10 @@ def _trace(delivery: Delivery) -> tuple[Check, ...]:
         return (*checks, Check(_("May be contacted"), str(audiences.reason_label(delivery.reason)), "danger"))
     checks.append(Check(_("May be contacted"), _("Yes, when the campaign started."), "success"))
     if delivery.arm == Arm.HOLDOUT:
-        text = _("Drawn into the held-out group: %(percent)s%% are left out by chance, number %(seed)s decided.") % {"percent": campaign.holdout_percent, "seed": campaign.seed}
+        text = _("Drawn into the held-out group: %(percent)s%% are left out by chance, number %(seed)s decided.") % {
+            "percent": campaign.holdout_percent,
+            "seed": campaign.seed,
+        }
         return (*checks, Check(_("Draw"), text, "warning"))
     checks.append(Check(_("Draw"), _("Not held out."), "success"))
     outcome = {

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from campaigns import facts, merge
-from campaigns.audiences import Audience, language_for
+from campaigns.audiences import Audience
 from campaigns.models import Campaign, CampaignText
 
 LANGUAGE_NAMES: dict[str, str | Promise] = {"en": gettext_lazy("English"), "zh-hans": gettext_lazy("Chinese")}
@@ -48,21 +48,17 @@ def _of_texts(campaign: Campaign, texts: Sequence[CampaignText]) -> list[Finding
     for text in texts:
         name = str(LANGUAGE_NAMES.get(text.language, text.language))
         if not text.is_approved:
-            findings.append(Finding("not_approved", "danger", _("The %(language)s text was written by a model and nobody has approved it.") % {"language": name}))
+            findings.append(
+                Finding("not_approved", "danger", _("The %(language)s text was written by a model and nobody has approved it.") % {"language": name})
+            )
         try:
             merge.parse(text.subject, subject=True)
             bare = merge.without_fallback(text.subject) + merge.without_fallback(text.body)
         except (merge.UnknownField, merge.MalformedField) as error:
             findings.append(Finding(error.code, "danger", f"{name}: {error.text}"))
             continue
-        for field in dict.fromkeys(bare):
-            findings.append(
-                Finding(
-                    "no_fallback",
-                    "warning",
-                    _("%(language)s: customers without a value for {{ %(field)s }} will be left out. Give words to use instead: {{ %(field)s|… }}.") % {"language": name, "field": field},
-                )
-            )
+        words = _("%(language)s: customers without a value for {{ %(field)s }} will be left out. Give words to use instead: {{ %(field)s|… }}.")
+        findings += [Finding("no_fallback", "warning", words % {"language": name, "field": field}) for field in dict.fromkeys(bare)]
         findings += [Finding(fault.code, "warning", f"{name}: {fault.label}: {fault.text}") for fault in faults[text.language]]
     if not any(finding.is_blocking for finding in findings):
         findings.append(Finding("text_ready", "success", _("Texts are in order.")))
@@ -81,7 +77,12 @@ def _of_audience(campaign: Campaign, audience: Audience, languages: list[str]) -
             Finding(
                 "other_language",
                 "warning",
-                ngettext("%(n)s customer gets the mail in another language than their own.", "%(n)s customers get the mail in another language than their own.", elsewhere) % {"n": elsewhere},
+                ngettext(
+                    "%(n)s customer gets the mail in another language than their own.",
+                    "%(n)s customers get the mail in another language than their own.",
+                    elsewhere,
+                )
+                % {"n": elsewhere},
             )
         )
     if audience.to_send and not campaign.holdout_percent:
@@ -91,10 +92,16 @@ def _of_audience(campaign: Campaign, audience: Audience, languages: list[str]) -
             Finding("small_holdout", "warning", _("Only %(n)s held out: the effect will probably stay “not clear yet”.") % {"n": audience.held_out})
         )
     if audience.to_send:
-        findings.append(Finding("audience_ready", "success", ngettext("%(n)s customer can be written to.", "%(n)s customers can be written to.", audience.to_send) % {"n": audience.to_send}))
+        findings.append(
+            Finding(
+                "audience_ready",
+                "success",
+                ngettext("%(n)s customer can be written to.", "%(n)s customers can be written to.", audience.to_send) % {"n": audience.to_send},
+            )
+        )
     return findings
 
 
 def _speaks(locale: str, language: str) -> bool:
     """Whether the mail's language is the customer's own; nothing known counts as yes."""
-    return not locale or not language or language_for(locale, [language]) == language and locale.lower().split("-")[0].split("_")[0] == language.split("-")[0]
+    return not locale or not language or locale.lower().replace("_", "-").split("-")[0] == language.split("-")[0]

@@ -21,8 +21,12 @@ def register() -> None:
     panels.register(slot="customer.side", title=gettext_lazy("Campaigns"), url_name="campaigns:customer-panel", order=40, permission="campaigns.view")
     registries.search_sources["campaigns"] = SearchSource("campaigns", "campaigns.view", find)
     registries.timeline_sources["campaigns"] = TimelineSource("campaigns", gettext_lazy("Campaigns"), entries)
-    registries.segment_fields["campaign_last_sent"] = SegmentField("campaign_last_sent", gettext_lazy("Last campaign mail"), gettext_lazy("Campaigns"), "date", last_sent)
-    registries.segment_fields["campaign_clicks_90"] = SegmentField("campaign_clicks_90", gettext_lazy("Campaigns clicked in 90 days"), gettext_lazy("Campaigns"), "number", clicks)
+    registries.segment_fields["campaign_last_sent"] = SegmentField(
+        "campaign_last_sent", gettext_lazy("Last campaign mail"), gettext_lazy("Campaigns"), "date", last_sent
+    )
+    registries.segment_fields["campaign_clicks_90"] = SegmentField(
+        "campaign_clicks_90", gettext_lazy("Campaigns clicked in 90 days"), gettext_lazy("Campaigns"), "number", clicks
+    )
     job_kinds.register(job_kinds.JobKind(tasks.SEND, gettext_lazy("Campaign"), tasks.enqueue_send))
     job_kinds.register(job_kinds.JobKind(tasks.DRAFT, gettext_lazy("Drafts"), tasks.enqueue_draft))
 

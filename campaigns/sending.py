@@ -63,9 +63,7 @@ def launch(*, campaign_id: int, actor: User | None, now: datetime, expected_vers
         if faults:
             raise CampaignNotReady(faults=faults)
         Delivery.objects.bulk_create(_ledger(campaign, audience), batch_size=1000)
-        job = jobs.start(
-            kind="campaign.send", title=campaign.name, created_by=actor, params={"campaign_id": campaign.pk}, total=audience.to_send
-        )
+        job = jobs.start(kind="campaign.send", title=campaign.name, created_by=actor, params={"campaign_id": campaign.pk}, total=audience.to_send)
         campaign.state, campaign.started_at, campaign.job = CampaignState.SENDING, now, job
         campaign.version += 1
         campaign.save(update_fields=["state", "started_at", "job", "version", "updated_at"])
@@ -169,7 +167,13 @@ def _hand_over(row: Delivery, campaign: Campaign, address: str, message: Message
         _close(row, DeliveryState.FAILED, reason=error.reason)
         if error.reason == "address_refused":
             consent.withdraw(
-                customer_id=row.customer_id, channel=campaign.channel, state=ConsentState.BOUNCED, origin="mail server", at=clock(), proof=f"delivery {row.public_id}", cause="campaign"
+                customer_id=row.customer_id,
+                channel=campaign.channel,
+                state=ConsentState.BOUNCED,
+                origin="mail server",
+                at=clock(),
+                proof=f"delivery {row.public_id}",
+                cause="campaign",
             )
     except Deferred:
         _try_later(row, clock())

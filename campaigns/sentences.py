@@ -19,7 +19,25 @@ class Theme:
 
 # The words of a goal that tell its theme, in both languages; the first theme with a hit wins.
 SIGNS: Mapping[str, Sequence[str]] = {
-    "win_back": ("win back", "win-back", "winback", "lapsed", "silent", "miss", "come back", "inactive", "at risk", "churn", "召回", "挽回", "流失", "好久", "沉睡", "唤回", "回来"),
+    "win_back": (
+        "win back",
+        "win-back",
+        "winback",
+        "lapsed",
+        "silent",
+        "miss",
+        "come back",
+        "inactive",
+        "at risk",
+        "churn",
+        "召回",
+        "挽回",
+        "流失",
+        "好久",
+        "沉睡",
+        "唤回",
+        "回来",
+    ),
     "welcome": ("welcome", "new customer", "first order", "second order", "just joined", "欢迎", "新客", "首单", "第二单", "新会员"),
     "thanks": ("thank", "loyal", "vip", "best customer", "champion", "appreciat", "感谢", "答谢", "忠实", "老客", "会员日"),
     "arrivals": ("new arrival", "launch", "new collection", "just in", "new season", "上新", "新品", "新款", "首发"),
@@ -89,7 +107,10 @@ THEMES: Mapping[str, Mapping[str, Theme]] = {
         ),
         "thanks": Theme(
             ("{{ first_name|您好 }}，谢谢您", "写给一直支持我们的您", "来自 {{ shop_name }} 的感谢"),
-            ("您陪伴我们已经有一段时间了，这是一家店能得到的最好的肯定。谢谢您。", "正因为有您这样的老朋友，我们才有动力把每件小事做好。这封信，主要是想道一声谢。"),
+            (
+                "您陪伴我们已经有一段时间了，这是一家店能得到的最好的肯定。谢谢您。",
+                "正因为有您这样的老朋友，我们才有动力把每件小事做好。这封信，主要是想道一声谢。",
+            ),
             ("感谢您一路相伴。", "接下来想看到什么？回复告诉我们，会有专人来读。"),
         ),
         "arrivals": Theme(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,6 +23,7 @@ from crm.core import clock, mailframe
 from crm.core.access.roles import may, require
 from crm.core.errors import NotFound
 from crm.core.http import wants_part
+from crm.core.models import User
 from customers.segmentation import membership
 from customers.segmentation.tree import RuleInvalid
 
@@ -55,10 +56,14 @@ def index(request: HttpRequest) -> HttpResponse:
 @require("campaigns.edit")
 def new(request: HttpRequest) -> HttpResponse:
     """A new draft; ?segment= and ?goal= fill the form in, so that other pages can lead here."""
-    form = NewCampaignForm(request.POST or None, initial={"segment": request.GET.get("segment"), "name": request.GET.get("name", ""), "goal": request.GET.get("goal", "")})
+    form = NewCampaignForm(
+        request.POST or None, initial={"segment": request.GET.get("segment"), "name": request.GET.get("name", ""), "goal": request.GET.get("goal", "")}
+    )
     if request.method == "POST" and form.is_valid():
         segment = form.cleaned_data["segment"]
-        campaign = editing.create(actor=request.user, name=form.cleaned_data["name"], goal=form.cleaned_data["goal"], segment_id=segment.pk if segment else None)  # type: ignore[arg-type]
+        campaign = editing.create(
+            actor=_staff(request), name=form.cleaned_data["name"], goal=form.cleaned_data["goal"], segment_id=segment.pk if segment else None
+        )
         return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign.pk]))
     return render(request, "campaigns/new.html", {"form": form, "recipes": pages.recipes()}, status=422 if form.errors else 200)
 
@@ -81,7 +86,7 @@ def edit(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if form.is_valid() and not errors:
         texts = {language: Written(*text) for language, text in typed.items()}
         try:
-            editing.change(campaign_id=campaign_id, version=form.cleaned_data["version"], values=form.values(), texts=texts, actor=request.user)  # type: ignore[arg-type]
+            editing.change(campaign_id=campaign_id, version=form.cleaned_data["version"], values=form.values(), texts=texts, actor=_staff(request))
         except CampaignChanged:
             conflict = True
         except CampaignNotDraft as error:
@@ -93,8 +98,9 @@ def edit(request: HttpRequest, campaign_id: int) -> HttpResponse:
     page = pages.editor_page(campaign_id=campaign_id, typed=typed, errors=errors, conflict=conflict)
     if conflict:
         # Saving once more, after reading the warning, is a decision to overwrite.
-        form.data = form.data.copy()
-        form.data["version"] = str(page.campaign.version)
+        data = request.POST.copy()
+        data["version"] = str(page.campaign.version)
+        form.data = data
     return render(request, "campaigns/edit.html", {"page": page, "form": form, "test_form": _test_form(request)}, status=409 if conflict else 422)
 
 
@@ -165,7 +171,7 @@ def drafts(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if request.method == "POST":
         pages.find(campaign_id)
         try:
-            copywriting.request(campaign_id=campaign_id, actor=request.user, now=clock.now())  # type: ignore[arg-type]
+            copywriting.request(campaign_id=campaign_id, actor=_staff(request), now=clock.now())
         except CampaignNotDraft as error:
             messages.error(request, error.text)
             return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
@@ -179,7 +185,7 @@ def drafts(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @answers_missing
 def use_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
     """Put a draft into the campaign, still marked as written by a model."""
-    draft = copywriting.use(draft_id=draft_id, actor=request.user)  # type: ignore[arg-type]
+    draft = copywriting.use(draft_id=draft_id, actor=_staff(request))
     messages.success(request, _("The draft is in the text now. Read it, then approve or edit it."))
     return HttpResponseRedirect(reverse("campaigns:edit", args=[draft.campaign_id]))
 
@@ -199,7 +205,7 @@ def dismiss_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
 def approve(request: HttpRequest, campaign_id: int, language: str) -> HttpResponse:
     """Take responsibility for a text a model wrote."""
     try:
-        editing.approve(campaign_id=campaign_id, language=language, actor=request.user)  # type: ignore[arg-type]
+        editing.approve(campaign_id=campaign_id, language=language, actor=_staff(request))
     except CampaignNotDraft as error:
         messages.error(request, error.text)
     else:
@@ -215,7 +221,7 @@ def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
     campaign = pages.find(campaign_id)
     form = TestSendForm(request.POST)
     if not form.is_valid():
-        messages.error(request, " ".join(error for errors in form.errors.values() for error in errors))
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
     elif form.cleaned_data["language"] not in {text.language for text in campaign.texts.all()}:
         messages.error(request, _("There is no saved text in that language."))
     else:
@@ -265,7 +271,7 @@ def send(request: HttpRequest, campaign_id: int) -> HttpResponse:
         return HttpResponseRedirect(reverse("campaigns:confirm", args=[campaign_id]))
     version = request.POST.get("version", "")
     try:
-        job = sending.launch(campaign_id=campaign_id, actor=request.user, now=clock.now(), expected_version=int(version) if version.isdecimal() else -1)  # type: ignore[arg-type]
+        job = sending.launch(campaign_id=campaign_id, actor=_staff(request), now=clock.now(), expected_version=int(version) if version.isdecimal() else -1)
     except CampaignNotDraft:
         return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
     except (CampaignChanged, CampaignNotReady, RuleInvalid) as error:
@@ -282,7 +288,7 @@ def stop(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Stop at the next message."""
     pages.find(campaign_id)
     try:
-        sending.stop(campaign_id=campaign_id, actor=request.user)  # type: ignore[arg-type]
+        sending.stop(campaign_id=campaign_id, actor=_staff(request))
     except CampaignNotReady:
         messages.info(request, _("The campaign is not being sent."))
     else:
@@ -297,7 +303,7 @@ def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Go on with a stopped send."""
     pages.find(campaign_id)
     try:
-        sending.resume(campaign_id=campaign_id, actor=request.user, now=clock.now())  # type: ignore[arg-type]
+        sending.resume(campaign_id=campaign_id, actor=_staff(request), now=clock.now())
     except CampaignNotReady:
         messages.info(request, _("Only a stopped campaign can go on."))
     else:
@@ -311,7 +317,7 @@ def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
 def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """A new draft with the same settings and texts."""
     pages.find(campaign_id)
-    copy = editing.duplicate(campaign_id=campaign_id, actor=request.user)  # type: ignore[arg-type]
+    copy = editing.duplicate(campaign_id=campaign_id, actor=_staff(request))
     return HttpResponseRedirect(reverse("campaigns:edit", args=[copy.pk]))
 
 
@@ -321,7 +327,7 @@ def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
 def delete(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Delete a draft."""
     try:
-        editing.delete(campaign_id=campaign_id, actor=request.user)  # type: ignore[arg-type]
+        editing.delete(campaign_id=campaign_id, actor=_staff(request))
     except CampaignNotDraft as error:
         messages.error(request, error.text)
         return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
@@ -375,6 +381,11 @@ def customer_panel(request: HttpRequest, customer_id: int) -> HttpResponse:
 
 def _test_form(request: HttpRequest) -> TestSendForm:
     return TestSendForm(initial={"to": getattr(request.user, "email", "")})
+
+
+def _staff(request: HttpRequest) -> User:
+    """Return who is acting; `require` let nobody else through."""
+    return cast("User", request.user)
 
 
 def _text(request: HttpRequest, name: str) -> str:

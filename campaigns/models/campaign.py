@@ -60,7 +60,12 @@ class CampaignText(models.Model):
     language = models.CharField(_("language"), max_length=16)
     subject = models.CharField(_("subject"), max_length=200)
     body = models.TextField(_("text"))
-    origin = models.CharField(_("written by"), max_length=80, default="staff", help_text="staff, composer:1, local:…; model-written text stays marked until a person edits or approves it")
+    origin = models.CharField(
+        _("written by"),
+        max_length=80,
+        default="staff",
+        help_text="staff, composer:1, local:…; model-written text stays marked until a person edits or approves it",
+    )
     is_approved = models.BooleanField(_("approved"), default=True)
 
     class Meta:

@@ -48,7 +48,15 @@ class Delivery(models.Model):
     opened_at = models.DateTimeField(_("opened"), null=True, blank=True)
     clicked_at = models.DateTimeField(_("clicked"), null=True, blank=True)
     unsubscribed_at = models.DateTimeField(_("unsubscribed"), null=True, blank=True)
-    order = models.ForeignKey(Order, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("order"), help_text=_("First order within the attribution window, held-out customers too"))
+    order = models.ForeignKey(
+        Order,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("order"),
+        help_text=_("First order within the attribution window, held-out customers too"),
+    )
     product_ids = models.JSONField(default=list, blank=True, help_text="Recommended products printed in this message")
 
     class Meta:

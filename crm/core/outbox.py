@@ -127,14 +127,17 @@ def _line(path: Path) -> MailLine | None:
 
 
 def _from(message: EmailMessage, path: Path) -> MailLine:
-    return MailLine(_key(path), _header(message, "From"), _header(message, "To") or _header(message, "X-RcptTo"), _header(message, "Subject"), _at(message, path))
+    return MailLine(
+        _key(path), _header(message, "From"), _header(message, "To") or _header(message, "X-RcptTo"), _header(message, "Subject"), _at(message, path)
+    )
 
 
 def _header(message: EmailMessage, name: str, raw: object = None) -> str:
     """Return a header decoded; one that cannot be parsed is shown as it came."""
     try:
-        return str(message[name] if raw is None else message.policy.header_fetch_parse(name, str(raw)) or "").strip() if (raw is not None or name in message) else ""
-    except Exception:  # noqa: BLE001 - the parser of broken headers raises whatever it happens to hit
+        return str(message.policy.header_fetch_parse(name, str(raw if raw is not None else message.get(name, "")))).strip()
+    except Exception:
+        # The parser of broken headers raises whatever it happens to hit.
         return str(raw or "")
 
 

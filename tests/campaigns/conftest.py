@@ -1,5 +1,6 @@
 """A small shop for the campaign tests: one segment of everyone with a tag, customers with and without consent, a mail sink."""
 
+import asyncio
 import itertools
 import socket
 from collections.abc import Callable, Iterator
@@ -119,6 +120,8 @@ class Sink:
         self.rcpt_answers: dict[str, str] = {}
         self.data_answers: dict[str, list[str]] = {}
         self.drop_after_data: set[str] = set()
+        # How long each mail takes, seconds.
+        self.seconds = 0.0
 
     @property
     def recipients(self) -> list[str]:
@@ -141,6 +144,7 @@ class Sink:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         address = envelope.rcpt_tos[0]
+        await asyncio.sleep(self.seconds)
         answers = self.data_answers.get(address)
         if answers:
             return answers.pop(0)

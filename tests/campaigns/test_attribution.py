@@ -38,7 +38,10 @@ def test_the_first_order_in_the_window_counts_for_both_groups(sent: Campaign, ma
     orders = dict(Delivery.objects.values_list("pk", "order_id"))
     assert orders == {treated.pk: first.pk, held.pk: held_order.pk, early.pk: None, late.pk: None}
     assert second.pk not in orders.values()
-    assert {(row.delivery_id, row.kind, row.at) for row in Engagement.objects.all()} == {(treated.pk, "ordered", NOW), (held.pk, "ordered", held_order.placed_at)}
+    assert {(row.delivery_id, row.kind, row.at) for row in Engagement.objects.all()} == {
+        (treated.pk, "ordered", NOW),
+        (held.pk, "ordered", held_order.placed_at),
+    }
 
 
 def test_counting_again_corrects_what_changed_and_adds_nothing(sent: Campaign, make_customer: Make, make_order: Make) -> None:

@@ -52,7 +52,9 @@ def test_a_withdrawal_counts_from_its_moment(make_customer: MakeCustomer, make_c
 
 
 @pytest.mark.parametrize("state", [DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.SENDING])
-def test_the_frequency_cap_counts_what_may_have_arrived(make_customer: MakeCustomer, make_campaign: MakeCampaign, state: DeliveryState, settings: LazySettings) -> None:
+def test_the_frequency_cap_counts_what_may_have_arrived(
+    make_customer: MakeCustomer, make_campaign: MakeCampaign, state: DeliveryState, settings: LazySettings
+) -> None:
     settings.CRM_FREQUENCY_CAP, settings.CRM_FREQUENCY_DAYS = 2, 7
     customer, free = make_customer(), make_customer()
     for days in (1, 6):
@@ -66,7 +68,9 @@ def test_the_frequency_cap_counts_what_may_have_arrived(make_customer: MakeCusto
     assert dict(plan.left_out) == {customer.pk: "frequency_cap"}
 
 
-def test_failed_skipped_and_own_deliveries_do_not_count_against_the_cap(make_customer: MakeCustomer, make_campaign: MakeCampaign, settings: LazySettings) -> None:
+def test_failed_skipped_and_own_deliveries_do_not_count_against_the_cap(
+    make_customer: MakeCustomer, make_campaign: MakeCampaign, settings: LazySettings
+) -> None:
     settings.CRM_FREQUENCY_CAP = 1
     customer, campaign = make_customer(), make_campaign()
     for state in (DeliveryState.FAILED, DeliveryState.SKIPPED, DeliveryState.HOLDOUT, DeliveryState.DUE):
@@ -102,7 +106,15 @@ def test_the_holdout_is_drawn_from_those_who_can_be_reached(make_customer: MakeC
 
 @pytest.mark.parametrize(
     ("locale", "languages", "chosen"),
-    [("zh-CN", ["en", "zh-hans"], "zh-hans"), ("zh_TW", ["zh-hans"], "zh-hans"), ("en-GB", ["en", "zh-hans"], "en"), ("fr", ["en", "zh-hans"], "en"), ("", ["zh-hans"], "zh-hans"), ("fr", ["zh-hans"], "zh-hans"), ("en", [], "")],
+    [
+        ("zh-CN", ["en", "zh-hans"], "zh-hans"),
+        ("zh_TW", ["zh-hans"], "zh-hans"),
+        ("en-GB", ["en", "zh-hans"], "en"),
+        ("fr", ["en", "zh-hans"], "en"),
+        ("", ["zh-hans"], "zh-hans"),
+        ("fr", ["zh-hans"], "zh-hans"),
+        ("en", [], ""),
+    ],
 )
 def test_language_is_the_customers_own_where_there_is_a_text(locale: str, languages: list[str], chosen: str) -> None:
     assert audiences.language_for(locale, languages) == chosen
@@ -126,7 +138,9 @@ def test_the_plan_takes_as_many_queries_for_many_as_for_few(make_customer: MakeC
         for _one in range(people):
             make_customer()
         campaign = Campaign.objects.get(pk=make_campaign(holdout_percent=10).pk)
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             audiences.plan(campaign=campaign, at=NOW)
         counts.append(len(queries))
 

@@ -102,7 +102,9 @@ def test_a_stated_discount_is_said_once_and_two_are_not_guessed_at() -> None:
     assert "%" not in str(two)
 
 
-@pytest.mark.parametrize(("goal", "theme"), [("Win back silent customers", "win_back"), ("召回老客", "win_back"), ("欢迎新客", "welcome"), ("Tea day", "general")])
+@pytest.mark.parametrize(
+    ("goal", "theme"), [("Win back silent customers", "win_back"), ("召回老客", "win_back"), ("欢迎新客", "welcome"), ("Tea day", "general")]
+)
 def test_the_goal_tells_the_theme(goal: str, theme: str) -> None:
     assert sentences.theme_of(goal, "") == theme
 

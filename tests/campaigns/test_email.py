@@ -65,13 +65,11 @@ def test_addresses_that_cannot_be_written_to_are_refused_before_the_wire(address
 
 
 def test_a_subject_cannot_add_headers(sink: Sink) -> None:
-    with pytest.raises(ValueError, match="linefeed|newline|carriage"):
+    with pytest.raises(ValueError, match=r"linefeed|newline|carriage"):
         send("ana@people.example", message(subject="Hi\r\nBcc: all@people.example"))
 
 
-@pytest.mark.parametrize(
-    ("answer", "error"), [("550 5.1.1 unknown", Refused), ("553 no", Refused), ("450 4.2.2 full", Deferred), ("451 later", Deferred)]
-)
+@pytest.mark.parametrize(("answer", "error"), [("550 5.1.1 unknown", Refused), ("553 no", Refused), ("450 4.2.2 full", Deferred), ("451 later", Deferred)])
 def test_answers_to_the_address(answer: str, error: type[Exception], sink: Sink) -> None:
     sink.rcpt_answers["ana@people.example"] = answer
 

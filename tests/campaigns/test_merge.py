@@ -28,7 +28,18 @@ def test_unknown_fields_are_named(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{% load x %}", "{{ first_name", "first_name }}", "{# hidden #}", "{{ first_name|a|b }}", "{{ first_name() }}", "{{ }}", "{{ first name }}", "{{ {{ name }} }}"]
+    "text",
+    [
+        "{% load x %}",
+        "{{ first_name",
+        "first_name }}",
+        "{# hidden #}",
+        "{{ first_name|a|b }}",
+        "{{ first_name() }}",
+        "{{ }}",
+        "{{ first name }}",
+        "{{ {{ name }} }}",
+    ],
 )
 def test_other_template_syntax_is_refused(text: str) -> None:
     with pytest.raises((merge.MalformedField, merge.UnknownField)):

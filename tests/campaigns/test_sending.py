@@ -187,7 +187,9 @@ def test_not_now_is_tried_again_later_and_then_given_up(make_customer: MakeCusto
     assert Campaign.objects.get().state == CampaignState.SENT
 
 
-def test_no_mail_server_leaves_everyone_due_and_says_so(make_customer: MakeCustomer, make_campaign: MakeCampaign, ticking: Clock, settings: LazySettings) -> None:
+def test_no_mail_server_leaves_everyone_due_and_says_so(
+    make_customer: MakeCustomer, make_campaign: MakeCampaign, ticking: Clock, settings: LazySettings
+) -> None:
     make_customer()
     settings.CRM_SMTP_PORT = 9
     campaign = make_campaign()
@@ -237,7 +239,9 @@ def test_a_worker_killed_while_sending_leaves_an_unknown(make_customer: MakeCust
     assert Campaign.objects.get().state == CampaignState.SENT
 
 
-def test_the_sweeper_takes_over_from_a_dead_worker_but_not_from_a_living_one(make_customer: MakeCustomer, make_campaign: MakeCampaign, sink: Sink, ticking: Clock) -> None:
+def test_the_sweeper_takes_over_from_a_dead_worker_but_not_from_a_living_one(
+    make_customer: MakeCustomer, make_campaign: MakeCampaign, sink: Sink, ticking: Clock
+) -> None:
     make_customer()
     campaign = make_campaign()
     job = sending.launch(campaign_id=campaign.pk, actor=None, now=NOW)
@@ -292,7 +296,9 @@ def test_customers_without_a_value_the_text_needs_are_left_out(make_customer: Ma
     assert not sink.mails
 
 
-def test_printed_recommendations_are_stored_as_shown(make_customer: MakeCustomer, make_campaign: MakeCampaign, make_product, make_order, sink: Sink, ticking: Clock) -> None:  # type: ignore[no-untyped-def]
+def test_printed_recommendations_are_stored_as_shown(
+    make_customer: MakeCustomer, make_campaign: MakeCampaign, make_product, make_order, sink: Sink, ticking: Clock
+) -> None:  # type: ignore[no-untyped-def]
     customer, other, pot = make_customer(), make_customer(agreed=False), make_product("Iron pot")
     make_order(other, at=NOW - timedelta(days=5), product=pot)
     campaign = make_campaign(with_recommendations=True)

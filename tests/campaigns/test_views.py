@@ -48,7 +48,9 @@ def launched(make_campaign: Make, customers: list[Customer]) -> Campaign:
     for number, customer in enumerate(customers):
         arm = Arm.HOLDOUT if number % 3 == 0 else Arm.TREATED
         state = DeliveryState.HOLDOUT if arm == Arm.HOLDOUT else DeliveryState.SENT
-        Delivery.objects.create(campaign=campaign, customer=customer, arm=arm, state=state, sent_at=None if arm == Arm.HOLDOUT else at, claimed_at=at, language="en")
+        Delivery.objects.create(
+            campaign=campaign, customer=customer, arm=arm, state=state, sent_at=None if arm == Arm.HOLDOUT else at, claimed_at=at, language="en"
+        )
     return campaign
 
 
@@ -70,7 +72,9 @@ def test_pages_take_at_most_twelve_queries_and_no_more_for_more_rows(
     for rows in (3, 27):
         customers = [make_customer() for _one in range(rows)]
         make_order(customers[0], at=clock.now() - timedelta(days=3), product=make_product())
-        draft = make_campaign(with_recommendations=True, texts={"en": ("Hi {{ first_name|x }}", "“Pot” ¥12 {{ last_product|thing }}"), "zh-hans": ("您好", "“壶” ¥12")})
+        draft = make_campaign(
+            with_recommendations=True, texts={"en": ("Hi {{ first_name|x }}", "“Pot” ¥12 {{ last_product|thing }}"), "zh-hans": ("您好", "“壶” ¥12")}
+        )
         sent = launched(make_campaign, customers)
         for _more in range(rows):
             make_campaign()
@@ -154,13 +158,14 @@ def test_a_save_that_meets_another_change_keeps_what_was_typed(browser: Client, 
     campaign = make_campaign(version=3)
     url = reverse("campaigns:edit", args=[campaign.pk])
 
-    answer = browser.post(url, fields(campaign, version=2, body_en="My long text"))
+    answer = browser.post(url, fields(campaign, version=2, name="Mine", body_en="My long text"))
 
     assert answer.status_code == 409
     page = answer.content.decode()
     assert "Someone changed this campaign while you had it open." in page
     assert "My long text" in page
     assert 'name="version" value="3"' in page
+    assert 'name="name" value="Mine"' in page
     assert campaign.texts.get().body == "Spring is here."
     assert browser.post(url, fields(campaign, version=3, body_en="My long text")).status_code == 302
     assert campaign.texts.get().body == "My long text"

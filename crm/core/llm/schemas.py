@@ -46,7 +46,10 @@ class Schema:
             "additionalProperties": False,
             "required": [field.name for field in self.fields if field.is_required],
             "properties": {
-                field.name: {"description": field.description, **({"type": "array", "items": text} if field.is_list else {"maxLength": field.max_length, **text})}
+                field.name: {
+                    "description": field.description,
+                    **({"type": "array", "items": text} if field.is_list else {"maxLength": field.max_length, **text}),
+                }
                 for field in self.fields
             },
         }

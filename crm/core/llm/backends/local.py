@@ -21,7 +21,8 @@ def _load(path: str) -> tuple[Any, Any]:
         model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise GeneratorUnavailable(f"The local model cannot be loaded ({type(error).__name__}); check CRM_GENERATOR_MODEL.") from error
-    return tokenizer, model.eval()
+    # Loaded models are in evaluation mode already.
+    return tokenizer, model
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class LocalBackend:
 
     path: str
 
-    def answer(self, prompt: Prompt, *, schema: Schema, budget: Budget) -> Answer:
+    def answer(self, prompt: Prompt, *, schema: Schema, budget: Budget) -> Answer:  # noqa: ARG002 - the form is in the prompt
         import torch
 
         tokenizer, model = _load(self.path)
@@ -46,7 +47,11 @@ class LocalBackend:
         ids = {name: value[:, -room:] for name, value in encoded.items() if name in {"input_ids", "attention_mask"}}
         with torch.inference_mode():
             output = model.generate(
-                **ids, max_new_tokens=budget.tokens, max_time=float(budget.seconds), do_sample=False, pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id or 0
+                **ids,
+                max_new_tokens=budget.tokens,
+                max_time=float(budget.seconds),
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id or 0,
             )
         fresh = output[0, ids["input_ids"].shape[1] :]
         return Answer(tokenizer.decode(fresh, skip_special_tokens=True), self.path.rstrip("/").rsplit("/", 1)[-1], len(fresh))

@@ -23,7 +23,7 @@ PAUSE_SECONDS = 60
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key and the customer's text to an address nobody configured."""
 
-    def redirect_request(self, *args: object, **kwargs: object) -> None:
+    def redirect_request(self, *_request: object, **_more: object) -> None:
         return None
 
 
