@@ -69,7 +69,8 @@ def database_answers() -> None:
             cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
             has_vector = bool(cursor.fetchone()[0])
     except Error as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        # The first line says what failed; psycopg adds guesses below it.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CannotStart(f"DATABASE_URL: {reason}; correct it, start that server, or leave DATABASE_URL out to use the embedded PostgreSQL.") from None
     if version < 150_000:
         raise CannotStart(f"DATABASE_URL: that server is PostgreSQL {version // 10_000}; use version 15 or later, or leave DATABASE_URL out.")

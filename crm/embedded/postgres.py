@@ -45,7 +45,7 @@ SETTINGS = {
     "log_checkpoints": "off",
 }
 # For test runs only: survives the death of the server, not of the machine.
-VOLATILE_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+VOLATILE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 def home(data_dir: Path) -> Path:

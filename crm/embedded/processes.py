@@ -30,7 +30,7 @@ class Program:
 
     grace_seconds: from SIGTERM to `harder`.  harder: the signal between SIGTERM and SIGKILL, where the program knows one.
     orphaned: what it gets when its supervisor is killed.  niceness: added to the process priority, 0-19, higher is
-    politer.
+    politer.  before: called before each start, in the supervisor.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Program:
     harder: signal.Signals = signal.SIGKILL
     orphaned: signal.Signals = signal.SIGTERM
     niceness: int = 0
+    before: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -110,6 +111,8 @@ class Supervisor:
 
     def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
         program = child.program
+        if program.before is not None:
+            program.before()
         parent = os.getpid()
 
         def prepare() -> None:

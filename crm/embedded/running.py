@@ -7,16 +7,19 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
+import kombu.exceptions
+import redis as redis_client
 from django.conf import settings
 from django.core.management import get_commands
 from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from crm import embedded
-from crm.embedded import catalogues, checks, lease, mailsink, places, postgres, redis, stack
+from crm.embedded import catalogues, checks, lease, mailsink, places, postgres, redis, stack, unfinished
 from crm.embedded.console import Console, KeeperLog
 from crm.embedded.processes import Supervisor
 
@@ -172,9 +175,20 @@ class Running:
         self._console.up(f"pages are served at {self.url}")
         for queue in stack.WORKERS:
             if not self.stopping:
-                self._supervisor.start(stack.worker(queue, env=env))
+                self._supervisor.start(stack.worker(queue, env=env, before=partial(self._hand_back_tasks, queue)))
         if not self.stopping:
             self._supervisor.start(stack.beat(env=env))
+
+    def _hand_back_tasks(self, queue: str) -> None:
+        if not settings.CRM_EMBEDDED_REDIS:
+            return  # on a shared Redis another machine's worker may be at them
+        try:
+            number = unfinished.hand_back(queue)
+        except (redis_client.RedisError, kombu.exceptions.OperationalError) as error:
+            self._console.say(queue, f"unfinished tasks stay until their timeout ({type(error).__name__})")
+            return
+        if number:
+            self._console.say(queue, f"{number} unfinished task(s) given back to the queue")
 
     def _wait_until_ready(self) -> bool:
         if self._turn_until(lambda: not self._red_parts(), seconds=READY_SECONDS):

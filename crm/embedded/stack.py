@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from crm.embedded import mailsink
@@ -47,7 +48,7 @@ def web(*, host: str, port: int, env: dict[str, str]) -> Program:
     return Program(WEB, command + options, env, grace_seconds=8)
 
 
-def worker(queue: str, *, env: dict[str, str]) -> Program:
+def worker(queue: str, *, env: dict[str, str], before: Callable[[], None] | None = None) -> Program:
     """Return the worker of one queue.
 
     SIGTERM lets running tasks end. SIGQUIT, after the grace, hands them back to the queue, so a training stopped
@@ -67,6 +68,7 @@ def worker(queue: str, *, env: dict[str, str]) -> Program:
         orphaned=signal.SIGQUIT,
         # A nightly training must not slow a chat reply down.
         niceness=10 if queue == "learning" else 0,
+        before=before,
     )
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,10 +16,8 @@ import redis as redis_client
 
 from crm import embedded
 from crm.embedded import lease, places, postgres, redis
-
-PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
-# Long enough for a machine that is busy with the other test workers.
-PATIENCE_SECONDS = 30.0
+from tests.servers import PROJECT_DIR
+from tests.stack import eventually
 
 
 @pytest.fixture
@@ -29,20 +27,9 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     embedded.stop_all(folder)
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < until, f"did not come true in {PATIENCE_SECONDS:.0f} s: {what}"
-        time.sleep(0.05)
-
-
 def processes_of(data_dir: Path) -> list[psutil.Process]:
     """Return every process whose command line names the folder: keepers, servers and their children."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if str(data_dir) in " ".join(process.info["cmdline"] or []):
-            found.append(process)
-    return found
+    return [process for process in psutil.process_iter(["cmdline"]) if str(data_dir) in " ".join(process.info["cmdline"] or [])]
 
 
 def server_pid(data_dir: Path) -> int:
