@@ -24,7 +24,6 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
     """A customer. `id` is stable and public; totals are in `currency`."""
 
     id = serializers.UUIDField(source="public_id", read_only=True)
-    source = serializers.PrimaryKeyRelatedField(read_only=True)
     tags = serializers.ListField(child=serializers.CharField(max_length=50), required=False, max_length=50)
 
     class Meta:
@@ -33,7 +32,7 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
             "id", "name", "email", "phone", "locale", "country", "city", "time_zone", "gender", "birth_date", "tags", "source", "currency",
             "orders_count", "spent_amount", "first_order_at", "last_order_at", "first_seen_at", "last_seen_at", "version",
         ]  # fmt: skip
-        read_only_fields = ["currency", "orders_count", "spent_amount", "first_order_at", "last_order_at", "first_seen_at", "last_seen_at", "version"]
+        read_only_fields = ["source", "currency", "orders_count", "spent_amount", "first_order_at", "last_order_at", "first_seen_at", "last_seen_at", "version"]
 
 
 class PortraitSerializer(serializers.ModelSerializer[Portrait]):
@@ -51,12 +50,12 @@ class PortraitSerializer(serializers.ModelSerializer[Portrait]):
 
 
 class OrderLineSerializer(serializers.ModelSerializer[OrderLine]):
-    product = serializers.PrimaryKeyRelatedField(read_only=True)
     product_name = serializers.CharField(source="product.name", read_only=True)
 
     class Meta:
         model = OrderLine
         fields = ["product", "product_name", "quantity", "unit_amount"]
+        read_only_fields = fields
 
 
 class OrderSerializer(serializers.ModelSerializer[Order]):
@@ -86,7 +85,7 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
     names = serializers.DictField(child=serializers.CharField(), read_only=True)
-    category = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    category: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
 
     class Meta:
         model = Product
@@ -162,7 +161,7 @@ class CustomerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, PartnerV
         """Create a customer. A key limited to one source creates there; otherwise the customer belongs to no source yet."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        source_ids = request.user.source_ids
+        source_ids = self.partner.source_ids
         customer = records.create(values=serializer.validated_data, source_id=source_ids[0] if source_ids else None, at=clock.now())
         audit.record(actor=None, actor_label=str(request.user), action="customer.create", target=customer)
         return Response(self.get_serializer(customer).data, status=status.HTTP_201_CREATED, headers={"ETag": etag(customer.version)})
@@ -280,8 +279,8 @@ class SegmentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, PartnerVi
     def members(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Who is in the segment now."""
         rows = SegmentMembership.objects.filter(segment=self.get_object(), left_at=None).select_related("customer")
-        if request.user.source_ids:
-            rows = rows.filter(customer__source__in=request.user.source_ids)
+        if self.partner.source_ids:
+            rows = rows.filter(customer__source__in=self.partner.source_ids)
         return self.get_paginated_response(MembershipSerializer(self.paginate_queryset(rows), many=True).data)
 
 

@@ -41,7 +41,7 @@ class SuggestionListSerializer(serializers.Serializer[Any]):
     """fallback: why no model stands behind the list, '' when one does."""
 
     object = serializers.CharField()
-    data = SuggestionSerializer(many=True)
+    data = SuggestionSerializer(many=True)  # type: ignore[assignment]  # the answer's own member, not the serializer's
     fallback = serializers.CharField()
     model_version = serializers.IntegerField()
 

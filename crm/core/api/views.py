@@ -1,6 +1,6 @@
 """The base of every partner view set: scopes, source limits, ETags and rate headers in one place."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Model, QuerySet
 from rest_framework import viewsets
@@ -20,6 +20,11 @@ class PartnerViewSet(viewsets.GenericViewSet):  # type: ignore[type-arg]
     scopes: dict[str, str] = {}
     source_path: str = ""
     organisation_wide: bool = False
+
+    @property
+    def partner(self) -> Partner:
+        """The program that asks; set on every request that passed HasScope."""
+        return cast(Partner, self.request.user)
 
     def rows(self) -> "QuerySet[Any]":
         """Return every row of the kind, with what the serializer needs already selected."""
