@@ -190,6 +190,7 @@ class Supervisor:
         except BlockingIOError:
             return False
         if not piece:
+            self._print_rest(child)
             self._selector.unregister(stream)  # type: ignore[arg-type]
             stream.close()  # type: ignore[attr-defined]
             return False
@@ -209,11 +210,14 @@ class Supervisor:
         while self._take(child, stream):
             pass
         if not stream.closed:
+            self._print_rest(child)
             self._selector.unregister(stream)
             stream.close()
-        if child.unfinished:
-            self._print(child, child.unfinished)
-            child.unfinished = b""
+
+    def _print_rest(self, child: Child) -> None:
+        """Print what came without a line end: nothing more will."""
+        self._print(child, child.unfinished)
+        child.unfinished = b""
 
     def _print(self, child: Child, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()
