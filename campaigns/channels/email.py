@@ -104,15 +104,7 @@ class EmailSession:
         """Return when the server answered 250 to the message. Raises as the channel protocol says."""
         mail = compose(to=to, message=message, message_id=message_id, campaign_id=campaign_id, at=clock.now())
         raw = mail.as_bytes()
-        smtp = self._ready()
-        try:
-            self._envelope(smtp, to)
-        except (smtplib.SMTPException, OSError) as error:
-            self._close()
-            raise Deferred(f"The connection broke ({type(error).__name__}).") from error
-        except (Deferred, Refused):
-            self._reset()
-            raise
+        smtp = self._agreed(to)
         # From here on a broken connection means: nobody knows.
         try:
             # A line that begins with a dot gets a second one (RFC 5321, 4.5.2); the policy already wrote CR LF.
@@ -124,6 +116,26 @@ class EmailSession:
         self._sent += 1
         _judge(code, answer, expected=250)
 
+    def _agreed(self, to: str) -> smtplib.SMTP:
+        """Return a connection whose server waits for the message's bytes.
+
+        A server may have closed a connection we kept; nothing has been sent then, so one fresh connection is tried.
+        """
+        for is_last in (self._smtp is None, True):
+            smtp = self._ready()
+            try:
+                self._envelope(smtp, to)
+            except (Deferred, Refused):
+                self._reset()
+                raise
+            except (smtplib.SMTPException, OSError) as error:
+                self._close()
+                if is_last:
+                    raise Deferred(f"The connection broke ({type(error).__name__}).") from error
+            else:
+                break
+        return smtp
+
     def _envelope(self, smtp: smtplib.SMTP, to: str) -> None:
         _judge(*smtp.mail(sender()[1]), expected=250)
         code, answer = smtp.rcpt(to)
@@ -133,14 +145,8 @@ class EmailSession:
     def _ready(self) -> smtplib.SMTP:
         if self._smtp is not None and self._sent >= MESSAGES_PER_CONNECTION:
             self._close()
-        if self._smtp is not None:
-            try:
-                if self._smtp.noop()[0] == 250:
-                    return self._smtp
-            except (smtplib.SMTPException, OSError):
-                pass
-            self._close()
-        self._smtp, self._sent = _connect(), 0
+        if self._smtp is None:
+            self._smtp, self._sent = _connect(), 0
         return self._smtp
 
     def _reset(self) -> None:

@@ -90,6 +90,16 @@ def test_one_refusal_does_not_end_the_conversation(sink: Sink) -> None:
     assert sink.connections == 1
 
 
+def test_a_connection_the_server_closed_is_opened_again(sink: Sink) -> None:
+    with EmailSession() as session:
+        session.hand_over(to="zero@people.example", message=message(), message_id="<0@x>", campaign_id=None)
+        session._smtp.sock.shutdown(2)  # type: ignore[union-attr]
+        session.hand_over(to="good@people.example", message=message(), message_id="<1@x>", campaign_id=None)
+
+    assert sink.recipients == ["zero@people.example", "good@people.example"]
+    assert sink.connections == 2
+
+
 def test_nobody_listening_is_unavailable_and_not_a_failure_of_the_mail(settings: LazySettings) -> None:
     settings.CRM_SMTP_PORT = 9
 
