@@ -219,6 +219,8 @@ class VisitorConsumer(ChatConsumer):
 
     async def _deliver(self, *, always: bool = False) -> None:
         """Send everything above what the client was told about, in pages; `always` also says that there is nothing."""
+        if self.conversation_id is None and always:
+            await self._tell([], upto=0)
         while self.conversation_id is not None:
             rows, last = await in_thread(_rows_after, self.conversation_id, self.told)
             if last <= self.told and not always:

@@ -218,7 +218,10 @@ def inbox_page(*, viewer: User, now: datetime, tab: str = "", number: str = "1",
     if tab not in _TABS:
         tab = "mine" if counts["mine"] else "unassigned" if counts["unassigned"] else "all"
     thread = thread_of(conversation_id=conversation_id, viewer=viewer) if conversation_id is not None else None
-    listing = Paginator(_listed(tab, viewer), ROWS_PER_PAGE).get_page(number)
+    paginator = Paginator(_listed(tab, viewer), ROWS_PER_PAGE)
+    # Counted with the other tabs already; asking again would cost a query.
+    paginator.count = counts[tab]
+    listing = paginator.get_page(number)
     return InboxPage(
         tab=tab,
         tabs=[Tab(name, label, counts[name], name == tab) for name, label in _TABS.items()],

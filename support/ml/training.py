@@ -75,7 +75,7 @@ def run(*, as_of: datetime, force: bool = False) -> TrainingOutcome:
     metrics = judged.metrics | {f"accuracy_{name}": value for name, value in _accuracy_by_language(model, examples).items()}
     metrics |= {f"out_of_scope_refused_{name}": share for name, share, _ in by_language} | {"from_agents": examples.from_agents}
     handled = handled_rightly(model, examples)
-    compared = on_same_rows(model, handled, examples)
+    compared = on_same_rows(handled, examples)
     outside = ReportTable("out_of_scope", ("slice", "refused", "rows"), tuple(by_language))
     report = replace(
         judged.report,
@@ -112,8 +112,8 @@ def handled_rightly(model: Any, examples: Examples) -> dict[str, bool]:
     return handled | {key_of(text): bool(refused) for text, refused in zip(examples.outside, seen.outside_refused, strict=True)}
 
 
-def on_same_rows(model: Any, handled: dict[str, bool], examples: Examples) -> SameRows | None:
-    """Return how the candidate and the serving model do on the candidate's rows; None where nothing usable serves."""
+def on_same_rows(handled: dict[str, bool], examples: Examples) -> SameRows | None:
+    """Return how the candidate (`handled`) and the serving model do on the same rows; None where nothing usable serves."""
     try:
         served = modelstore.load(TASK)
         champion = modelstore.build(TASK, restored)

@@ -1,13 +1,17 @@
 """A shop with a widget and one conversation in it."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from asgiref.sync import SyncToAsync
+from django.db import connections
 
 from crm.core.models import Source, User
 from crm.core.models.people import Role
-from support import conversations
+from support import consumers, conversations
 from support.models import Article, ArticleText, Conversation
 from tests.factories import SourceFactory, UserFactory
 
@@ -47,16 +51,21 @@ def no_prompt_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draft_reply, "delay", lambda *_: None)
 
 
-@pytest.fixture(autouse=True)
-def _close_chat_threads() -> Iterator[None]:
-    """Close the connections that a test's sockets opened in the chat's own threads, or the database cannot be dropped."""
+@pytest.fixture(autouse=True, scope="package")
+def _close_threads(django_db_blocker: Any) -> Iterator[None]:
+    """Close the connections of the chat's own threads and of asgiref's, or the test database cannot be dropped."""
     yield
-    from django.db import connections
+    together = threading.Barrier(consumers.THREADS)
 
-    from support import consumers
+    def close() -> None:
+        # All threads at once: otherwise a quick one would do the work of several.
+        together.wait(10)
+        connections.close_all()
 
-    for waiting in [consumers.pool.submit(connections.close_all) for _ in range(consumers.THREADS * 2)]:
-        waiting.result()
+    with django_db_blocker.unblock():
+        for waiting in [consumers.pool.submit(close) for _ in range(consumers.THREADS)]:
+            waiting.result()
+        SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 def later(seconds: float) -> datetime:

@@ -17,9 +17,9 @@ from tests.support.conftest import NOW, VISITOR
 ORIGIN = {"HTTP_ORIGIN": "http://testserver"}
 
 
-def claim(shop: Source, *, user_id: str = "u1", email: str = "lin@mail.example", age: float = 0, secret: str = "pepper", **changed: Any) -> IdentityClaim:
+def claim(shop: Source, *, user_id: str = "u1", email: str = "lin@mail.example", age: float = 0, key: str = "pepper", **changed: Any) -> IdentityClaim:
     timestamp = int(NOW.timestamp() - age)
-    signed = visitors.signature(secret, user_id=user_id, email=email, timestamp=timestamp)
+    signed = visitors.signature(key, user_id=user_id, email=email, timestamp=timestamp)
     return IdentityClaim(**{"user_id": user_id, "email": email, "timestamp": timestamp, "signature": signed, **changed})
 
 
@@ -83,7 +83,7 @@ def test_proven_identity_must_be_proven_again_after_a_day(shop: Source) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"secret": "guess"},
+        {"key": "guess"},
         {"age": 3601},
         {"age": -301},
         {"signature": ""},
@@ -104,7 +104,7 @@ def test_a_shop_without_a_secret_proves_nobody(shop: Source) -> None:
     shop.identity_secret = ""
 
     with pytest.raises(visitors.IdentityBad):
-        visitors.enter(source=shop, now=NOW, claim=claim(shop, secret=""))
+        visitors.enter(source=shop, now=NOW, claim=claim(shop, key=""))
 
 
 def test_identity_finds_the_customer_and_the_renewal_keeps_them(shop: Source) -> None:
