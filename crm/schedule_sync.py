@@ -87,7 +87,14 @@ def _cron(entry: Entry) -> str:
 
 def _crontab(cron: str) -> CrontabSchedule:
     minute, hour, day_of_month, month_of_year, day_of_week = cron.split()
-    fields = {"minute": minute, "hour": hour, "day_of_month": day_of_month, "month_of_year": month_of_year, "day_of_week": day_of_week, "timezone": settings.TIME_ZONE}
+    fields = {
+        "minute": minute,
+        "hour": hour,
+        "day_of_month": day_of_month,
+        "month_of_year": month_of_year,
+        "day_of_week": day_of_week,
+        "timezone": settings.TIME_ZONE,
+    }
     # Not get_or_create: people may have made the same time twice in the admin.
     found = CrontabSchedule.objects.filter(**fields).order_by("pk").first()
     if found is not None:

@@ -41,9 +41,7 @@ class FeedbackCounts:
         return min(self.clicked / self.shown, 1.0) if self.shown else None
 
 
-def record(
-    *, customer_id: int, product_id: int, kind: str, origin: str, at: datetime, external_id: str = "", model_version: int = 0
-) -> bool:
+def record(*, customer_id: int, product_id: int, kind: str, origin: str, at: datetime, external_id: str = "", model_version: int = 0) -> bool:
     """Store one reaction and return whether it is new; the same one again is stored once.
 
     origin: where it happened ('shop', 'campaign:12', 'staff'), cut at 40 characters.  external_id: the sender's own id;
@@ -92,7 +90,9 @@ def mark_bought(*, order_id: int) -> int:
     )
     return _insert(
         [
-            _row(order["customer_id"], touch["product_id"], FeedbackKind.BOUGHT, touch["origin"], order["placed_at"], f"order:{order_id}", touch["model_version"])
+            _row(
+                order["customer_id"], touch["product_id"], FeedbackKind.BOUGHT, touch["origin"], order["placed_at"], f"order:{order_id}", touch["model_version"]
+            )
             for touch in touches
         ]
     )
@@ -116,7 +116,8 @@ def counts_by_period(*, edges: Sequence[datetime]) -> list[FeedbackCounts]:
     periods = list(pairwise(edges))
     rows = RecommendationFeedback.objects.filter(at__gte=edges[0], at__lt=edges[-1]).order_by().values("kind")
     counted = {
-        row["kind"]: row for row in rows.annotate(**{f"period_{index}": Count("id", filter=Q(at__gte=start, at__lt=end)) for index, (start, end) in enumerate(periods)})
+        row["kind"]: row
+        for row in rows.annotate(**{f"period_{index}": Count("id", filter=Q(at__gte=start, at__lt=end)) for index, (start, end) in enumerate(periods)})
     }
     return [FeedbackCounts(**{kind: counted.get(kind, {}).get(f"period_{index}", 0) for kind in FeedbackKind.values}) for index in range(len(periods))]
 

@@ -127,7 +127,10 @@ def _write_popular(rows: Interactions, as_of: datetime) -> None:
         locks.take("recommendations:popular")
         PopularProduct.objects.all().delete()
         PopularProduct.objects.bulk_create(
-            [PopularProduct(product_id=int(rows.product_ids[product]), rank=rank, score=score, computed_at=as_of) for rank, (product, score) in enumerate(best, start=1)]
+            [
+                PopularProduct(product_id=int(rows.product_ids[product]), rank=rank, score=score, computed_at=as_of)
+                for rank, (product, score) in enumerate(best, start=1)
+            ]
         )
 
 
@@ -170,7 +173,11 @@ def _write_customers(ranker: ShopRanker, rows: Interactions, version: int, as_of
     """Replace the lists batch by batch and return how many customers have one."""
     # From the rows' product numbers to the model's; a product the model has not seen cannot speak for others yet.
     at = np.searchsorted(ranker.product_ids_, rows.product_ids)
-    known = (at < len(ranker.product_ids_)) & (ranker.product_ids_[np.minimum(at, len(ranker.product_ids_) - 1)] == rows.product_ids) if len(ranker.product_ids_) else np.zeros(len(at), dtype=bool)
+    known = (
+        (at < len(ranker.product_ids_)) & (ranker.product_ids_[np.minimum(at, len(ranker.product_ids_) - 1)] == rows.product_ids)
+        if len(ranker.product_ids_)
+        else np.zeros(len(at), dtype=bool)
+    )
     sellable = _sellable(ranker.product_ids_)
     buyers = np.unique(rows.customer)
     since = dataset.day_number(as_of) - settings.CRM_RECOMMEND_REBUY_DAYS
@@ -186,13 +193,18 @@ def _write_customers(ranker: ShopRanker, rows: Interactions, version: int, as_of
         own = holdout.histories(rows, part)
         lately = holdout.bought_since(rows, part, day=since)
         numbers = [[int(at[product]) for product in history if known[product]] for history in own]
-        never = [[int(at[product]) for product in (*recent, *refused.get(int(customer), ())) if known[product]] for customer, recent in zip(part, lately, strict=True)]
+        never = [
+            [int(at[product]) for product in (*recent, *refused.get(int(customer), ())) if known[product]]
+            for customer, recent in zip(part, lately, strict=True)
+        ]
         ranked = ranker.lists(numbers, banned=never, sellable=sellable, k=settings.CRM_RECOMMEND_LIST_LENGTH)
         ids = [int(rows.customer_ids[customer]) for customer in part]
         lines = []
         for customer_id, found in zip(ids, ranked, strict=True):
             for rank, (product, score, because) in enumerate(zip(found.products.tolist(), found.scores.tolist(), found.because.tolist(), strict=True), start=1):
-                reason: explain.Reason = {"code": explain.POPULAR} if because < 0 else {"code": explain.BOUGHT_WITH, "product_id": int(ranker.product_ids_[because])}
+                reason: explain.Reason = (
+                    {"code": explain.POPULAR} if because < 0 else {"code": explain.BOUGHT_WITH, "product_id": int(ranker.product_ids_[because])}
+                )
                 lines.append((customer_id, int(ranker.product_ids_[product]), rank, score, reason, version, as_of))
         written += _replace_batch(ids, lines)
     return written

@@ -120,7 +120,15 @@ def index_page(*, product: str, product_id: int | None, customer: str, customer_
         products=_product_lookup(product, product_id, at, behind),
         customers=_customer_lookup(customer, customer_id, at, behind),
         rules=[
-            RuleLine(rule.pk, rule.product_id, rule.product.name_in(language), rule.product.sku or rule.product.external_id, rule.kind, rule.get_kind_display(), rule.created_at)
+            RuleLine(
+                rule.pk,
+                rule.product_id,
+                rule.product.name_in(language),
+                rule.product.sku or rule.product.external_id,
+                rule.kind,
+                rule.get_kind_display(),
+                rule.created_at,
+            )
             for rule in rules
         ],
         counts=now,
@@ -184,7 +192,9 @@ def _comparison(figure: ReportedFigure) -> Comparison:
 def _chart(report: ModelReport) -> Chart | None:
     """Return the model's advantage over popularity with its interval, for the figures that have one."""
     rows = [
-        charts.Interval(label=model_words.figure(figure.name), estimate=figure.value - figure.baseline, low=figure.low - figure.baseline, high=figure.high - figure.baseline)
+        charts.Interval(
+            label=model_words.figure(figure.name), estimate=figure.value - figure.baseline, low=figure.low - figure.baseline, high=figure.high - figure.baseline
+        )
         for figure in report.figures
         if figure.style == "share" and None not in (figure.value, figure.baseline, figure.low, figure.high)
     ]
@@ -199,7 +209,10 @@ def _product_lookup(text: str, product_id: int | None, at: datetime, behind: Bac
         opened = found[0]
     return Lookup(
         query=text,
-        found=[Found(product.pk, product.name_in(language), product.sku or product.external_id, opened is not None and product.pk == opened.pk) for product in found],
+        found=[
+            Found(product.pk, product.name_in(language), product.sku or product.external_id, opened is not None and product.pk == opened.pk)
+            for product in found
+        ],
         open_id=opened.pk if opened else None,
         open_name=opened.name_in(language) if opened else "",
         list=ranking.for_product(product_id=opened.pk, limit=LOOKUP_LENGTH, at=at, behind=behind) if opened else None,

@@ -9,7 +9,7 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.core import formats, job_kinds
+from crm.core import formats, job_kinds, model_words
 from crm.core.errors import NotFound
 from crm.core.jobs import STALE_AFTER
 from crm.core.models import Job
@@ -150,7 +150,7 @@ def job_page(job_id: int, *, now: datetime) -> JobPage:
         job=line,
         rate_per_second=rate,
         remaining_seconds=remaining,
-        error=job.error,
+        error=model_words.sentence(job.error),
         log_lines=log_lines[-LOG_TAIL_LINES:],
         log_is_cut=len(log_lines) > LOG_TAIL_LINES,
         facts=[

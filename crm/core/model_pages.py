@@ -146,8 +146,8 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
     lines = [_figure(figure) for figure in report.figures]
     return ModelPage(
         card=_card(task, champion, versions[0] if versions else None, _next_runs(at).get(name), active),
-        method=report.method,
-        notes=list(report.notes),
+        method=model_words.sentence(report.method),
+        notes=[model_words.sentence(note) for note in report.notes],
         algorithm=model_words.name(champion.algorithm) if champion else "",
         seconds=champion.seconds if champion else None,
         figures=lines,
@@ -162,7 +162,14 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
         over_time=_over_time(task, versions),
         versions=[_version(task, version) for version in versions[:VERSIONS_SHOWN]],
         runs=[
-            RunLine(job.pk, job.state, str(JobState(job.state).label), job.message or job.error[:200], job.created_at, str(job.created_by or ""))
+            RunLine(
+                job.pk,
+                job.state,
+                str(JobState(job.state).label),
+                job.message or model_words.sentence(job.error[:200]),
+                job.created_at,
+                str(job.created_by or ""),
+            )
             for job in runs
         ],
         may_roll_back=champion is not None
@@ -184,7 +191,7 @@ def _card(task: TrainingTask, champion: ModelVersion | None, latest: ModelVersio
         rows=champion.rows if champion else 0,
         headline=_headline(task, champion, report) if champion else None,
         baseline_name=model_words.name(report.baseline),
-        needs=latest.notes if latest and latest.state == ModelState.FAILED else "",
+        needs=model_words.sentence(latest.notes) if latest and latest.state == ModelState.FAILED else "",
         next_run_at=next_run_at,
         job_id=job_id,
     )
@@ -257,8 +264,7 @@ def _cell(cell: Any) -> str:
         return formats.number(cell, 3 if abs(cell) < 10 else 1)
     if isinstance(cell, int) or cell is None:
         return formats.number(cell)
-    text = str(cell)
-    return model_words.figure(text) if text in model_words.FIGURES else model_words.name(text) if text in model_words.NAMES else text
+    return model_words.cell(str(cell))
 
 
 def _comparison(report: ModelReport) -> Chart | None:
@@ -320,7 +326,7 @@ def _version(task: TrainingTask, version: ModelVersion) -> VersionLine:
         rows=version.rows,
         seconds=version.seconds,
         headline=headline.value if headline else "",
-        notes=version.notes,
+        notes=model_words.sentence(version.notes),
         may_serve=version.state in {ModelState.CANDIDATE, ModelState.RETIRED} and bool(version.path),
     )
 

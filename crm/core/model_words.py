@@ -1,48 +1,44 @@
-"""Words for the codes in model reports: figures, tables, columns, algorithms, baselines.
+"""Words for the codes in model reports: figures, tables, columns, algorithms, baselines, and whole stored sentences.
 
-Training code stores codes; people read these. A code without a word here is shown with its underscores as spaces.
+Training code stores codes, and sentences with numbers in English; people read these. A code without a word here is shown
+with its underscores as spaces, a sentence without a translation as it was stored.
 """
 
+import re
+
 from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
-FIGURES: dict[str, str | Promise] = {
+Words = dict[str, str | Promise]
+
+FIGURES: Words = {
     "hit_rate_10": _("Next purchase within the first 10"),
-    "hit_rate": _("Next purchase within the first 10"),
-    "hr_10": _("Next purchase within the first 10"),
     "ndcg_10": _("Ranking quality of the first 10 (NDCG)"),
-    "ndcg": _("Ranking quality of the first 10 (NDCG)"),
-    "recall_10": _("Share of the next order within the first 10"),
+    "new_hit_rate_10": _("Next new product within the first 10"),
+    "hit_rate_10_baseline": _("Hits in 10, popularity"),
+    "ndcg_10_baseline": _("NDCG in 10, popularity"),
     "coverage": _("Share of the catalogue recommended to someone"),
     "accuracy": _("Right answers"),
     "macro_f1": _("F1, every class counting the same"),
-    "mcc": _("Matthews correlation"),
-    "auroc": _("Ranking of sure over unsure (AUROC)"),
-    "auc": _("Ranking of yes over no (AUC)"),
-    "ece": _("Calibration error"),
-    "log_loss": _("Log loss"),
-    "brier": _("Brier score"),
-    "mae": _("Mean absolute error"),
+    "auroc": _("Ranking of yes over no (AUC)"),
+    "calibration_error": _("Distance between said and happened"),
+    "spearman_spend": _("Order of customers by later spend"),
+    "spearman_orders": _("Order of customers by later orders"),
     "mae_orders": _("Mean error in orders"),
-    "mae_value": _("Mean error in value"),
-    "rmse": _("Root mean squared error"),
-    "correlation": _("Correlation with what happened"),
-    "spearman": _("Rank correlation with what happened"),
-    "gini": _("Normalised Gini of value"),
-    "top_decile_share": _("Share of spend in the predicted top tenth"),
-    "bias": _("Forecast against what happened"),
-    "coverage_95": _("Outcomes within their 95% interval"),
-    "oos_recall": _("Foreign questions recognised"),
-    "oos_precision": _("Of those handed over, rightly so"),
-    "in_scope_accuracy": _("Right intent among the shop's questions"),
-    "coverage_in_scope": _("Shop questions answered without a person"),
-    "ms_per_text": _("Milliseconds per text"),
-    "log_likelihood": _("Log-likelihood per customer"),
-    "bic": _("Bayesian information criterion"),
-    "states": _("Number of states"),
+    "mae_spend": _("Mean error in spend"),
+    "interval_coverage": _("Customers within their 95% interval"),
+    "answered": _("Answered without a person"),
+    "answers_right": _("Of the answered, rightly"),
+    "clarified": _("Asked back"),
+    "scope_auroc": _("Own questions ranked above foreign ones (AUC)"),
+    "out_of_scope_refused": _("Foreign questions recognised"),
+    "in_scope_kept": _("Own questions kept"),
+    "matthews_with_out_of_scope": _("Matthews correlation, foreign questions included"),
+    "log_likelihood": _("Log-likelihood"),
 }
 
-COLUMNS: dict[str, str | Promise] = {
+COLUMNS: Words = {
     "class": _("Class"),
     "precision": _("Precision"),
     "recall": _("Recall"),
@@ -51,50 +47,107 @@ COLUMNS: dict[str, str | Promise] = {
     "truth": _("Truth"),
     "predicted": _("Predicted"),
     "slice": _("Group"),
-    "group": _("Group"),
     "value": _("Value"),
     "baseline": _("Baseline"),
-    "model": _("Model"),
-    "parameter": _("Parameter"),
     "name": _("Name"),
     "customers": _("Customers"),
-    "orders": _("Orders"),
-    "low": _("From"),
-    "high": _("To"),
-    "language": _("Language"),
-    "candidate": _("Candidate"),
+    "stage": _("Stage"),
+    "bought_again": _("Bought again"),
+    "refused": _("Recognised"),
+    "known_products": _("Products known of the customer"),
     "hit_rate_10": _("Hits in 10"),
     "ndcg_10": _("NDCG in 10"),
-    "reason": _("Why"),
-    "state": _("State"),
-    "decile": _("Tenth"),
-    "month": _("Month"),
-    "observed": _("Observed"),
-    "expected": _("Expected"),
+    "transition_weight": _("Weight of the order of purchases"),
+    "fade": _("Fading of older purchases"),
+    "shrinkage": _("Caution with rare pairs"),
+    "popularity_weight": _("Weight of popularity"),
+    "chosen": _("Chosen"),
 }
 
-TABLES: dict[str, str | Promise] = {
+TABLES: Words = {
     "classes": _("By class"),
     "confusions": _("Commonest mistakes"),
-    "slices": _("By group of customers"),
-    "candidates": _("Methods tried"),
+    "slices": _("By group"),
+    "candidates": _("Settings tried on earlier orders"),
     "parameters": _("Learnt parameters"),
-    "languages": _("By language"),
-    "sources": _("Where the examples came from"),
-    "deciles": _("Predicted tenths against what happened"),
-    "transitions": _("Movement between states"),
-    "feedback": _("Feedback read"),
+    "stages": _("By stage"),
+    "out_of_scope": _("Foreign questions by language"),
+    "by_history": _("By what is known of the customer"),
+    "rows_read": _("What was read"),
 }
 
-NAMES: dict[str, str | Promise] = {
+CELLS: Words = {
+    "one_product": _("one product"),
+    "two_to_four_products": _("two to four products"),
+    "five_to_nineteen_products": _("five to nineteen products"),
+    "twenty_products_or_more": _("twenty products or more"),
+    "customers": _("customers"),
+    "products": _("products"),
+    "orders": _("orders"),
+    "order_lines": _("order lines"),
+    "clicks": _("clicked recommendations"),
+    "dismissals": _("dismissed recommendations"),
+    "held_out_customers": _("customers whose next order was held out"),
+    "prospect": _("prospect"),
+    "new": _("new"),
+    "growing": _("growing"),
+    "loyal": _("loyal"),
+    "at_risk": _("at risk"),
+    "lapsed": _("lapsed"),
+    "reactivated": _("reactivated"),
+    "positive": _("positive"),
+    "negative": _("negative"),
+    "en": _("English"),
+    "zh": _("Chinese"),
+    "zh-hans": _("Chinese"),
+    "kind": _("method"),
+    "unit_days": _("days per unit of time"),
+    "penalty": _("penalty"),
+    "mean": _("mean"),
+    "median_gap_days": _("usual days between orders"),
+    "spread_between_customers": _("spread between customers"),
+    "spread_within_customers": _("spread within a customer"),
+    "loyal_orders": _("orders that make a loyal customer"),
+    "gaps_seen": _("gaps between orders seen"),
+    "log_likelihood": _("log-likelihood"),
+}
+
+NAMES: Words = {
     "popularity": _("what is popular"),
     "cooccurrence": _("bought together"),
-    "majority": _("always the commonest answer"),
-    "mean": _("everybody's average"),
-    "last_period": _("the same as last period"),
-    "rfm": _("RFM groups"),
-    "lexicon": _("a list of good and bad words"),
+    "bg_nbd": _("orders and dropout (BG/NBD)"),
+    "empirical_rate": _("order rates drawn towards the shop's"),
+    "gamma_gamma": _("amounts (gamma-gamma)"),
+    "shrunken_mean": _("amounts drawn towards the shop's"),
 }
+
+# As stored, numbers replaced in order of appearance; kept here so that translators see them.
+SENTENCES = (
+    gettext_noop("The orders up to a moment are learnt from; the first order after it of each customer known by then must be found among all products."),
+    gettext_noop("Stages named %(n1)s days ago, ranked by how often each stage bought again in the period before; who bought in the %(n2)s days since."),
+    gettext_noop("Fitted on the facts up to %(n1)s days ago, judged on the %(n2)s days since; the version that serves is then fitted on everything."),
+    gettext_noop("Each review judged by a model that has not seen it."),
+    gettext_noop("Each example judged by a model that has not seen it."),
+    gettext_noop("No text encoder was available: the model rests on n-grams alone."),
+    gettext_noop("%(n1)s of %(n2)s examples are agents' corrections and confirmations."),
+    gettext_noop("Against the serving version on the same rows (%(n1)s both judged unseen, %(n2)s new): %(n3)s handled rightly, it %(n4)s."),
+    gettext_noop("whoever ordered last orders first"),
+    gettext_noop("the same again as in the period before"),
+    gettext_noop("always the commoner opinion"),
+    gettext_noop("character and word n-grams"),
+    gettext_noop("personal order gaps (empirical Bayes)"),
+    gettext_noop("encoder + n-grams"),
+    gettext_noop("n-grams"),
+    gettext_noop("sentence encoder and n-grams, kernel head, calibrated, out-of-scope gate"),
+    gettext_noop("Needs %(n1)s orders of known customers to learn from; there are %(n2)s."),
+    gettext_noop("Needs %(n1)s customers who came back to measure on; there are %(n2)s."),
+    gettext_noop("Needs %(n1)s examples of %(n2)s intents; there are %(n3)s."),
+    gettext_noop("There are no orders yet."),
+    gettext_noop("The shop's orders span %(n1)s days; %(n2)s are needed."),
+    gettext_noop("%(n1)s customers had ordered before the held-out period; %(n2)s are needed."),
+    gettext_noop("There are %(n1)s negative and %(n2)s positive reviews; %(n3)s of each are needed."),
+)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]\d+)?%?")
 
 
 def figure(code: str) -> str:
@@ -112,10 +165,28 @@ def table(code: str) -> str:
     return _word(TABLES, code)
 
 
+def cell(text: str) -> str:
+    """Return a text cell of a report table; labels nobody listed stay as they are."""
+    return str(CELLS.get(text, text))
+
+
 def name(code: str) -> str:
-    """Return what an algorithm or baseline is called."""
-    return _word(NAMES, code)
+    """Return what an algorithm or baseline is called, whether stored as a code or in words."""
+    parts = code.split(" + ")
+    if all(part in NAMES for part in parts):
+        return " + ".join(str(NAMES[part]) for part in parts)
+    return sentence(code)
 
 
-def _word(words: dict[str, str | Promise], code: str) -> str:
+def sentence(text: str) -> str:
+    """Return a stored English sentence in the reader's language, its numbers kept; unchanged where no translation exists."""
+    numbers = _NUMBER.findall(text)
+    places = iter(range(1, len(numbers) + 1))
+    template = _NUMBER.sub(lambda _found: f"%(n{next(places)})s", text)
+    if template not in SENTENCES:
+        return text
+    return gettext(template) % {f"n{place}": number for place, number in enumerate(numbers, start=1)}
+
+
+def _word(words: Words, code: str) -> str:
     return str(words[code]) if code in words else code.replace("_", " ")

@@ -107,7 +107,9 @@ def sales(shown: Period) -> list[Kpi]:
     start, cut, end = (_midnight(day) for day in (shown.first_before, shown.first, shown.last + timedelta(days=1)))
     orders = Order.objects.filter(placed_at__gte=start, placed_at__lt=end).exclude(status=OrderStatus.CANCELLED)
     days, currency = _read(orders)
-    people = orders.aggregate(now=Count("customer_id", distinct=True, filter=Q(placed_at__gte=cut)), before=Count("customer_id", distinct=True, filter=Q(placed_at__lt=cut)))
+    people = orders.aggregate(
+        now=Count("customer_id", distinct=True, filter=Q(placed_at__gte=cut)), before=Count("customer_id", distinct=True, filter=Q(placed_at__lt=cut))
+    )
     now, before = days.between(shown.first), days.between(shown.first_before)
     labels = [formats.day(shown.first + timedelta(days=index)) for index in range(PERIOD_DAYS)]
     total, earlier = _total(now), _total(before)
@@ -143,7 +145,12 @@ def _read(orders: "Order.objects") -> tuple[_Days, str]:  # type: ignore[name-de
     rows = list(
         orders.annotate(day=TruncDate("placed_at"))
         .values_list("day", "currency")
-        .annotate(revenue=Sum("total_amount"), orders=Count("id"), known=Count("customer_id"), returning=Count("id", filter=Q(customer__first_order_at__lt=F("placed_at"))))
+        .annotate(
+            revenue=Sum("total_amount"),
+            orders=Count("id"),
+            known=Count("customer_id"),
+            returning=Count("id", filter=Q(customer__first_order_at__lt=F("placed_at"))),
+        )
         .order_by("day", "currency")
     )
     seen: Counter[str] = Counter()

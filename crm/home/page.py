@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import TruncDate
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,7 +16,7 @@ from crm.core.learning import registry
 from crm.core.models import Job, ModelVersion
 from crm.core.models.jobs import JobState
 from crm.core.models.learning import ModelState
-from crm.home.figures import Kpi, Period, period, sales
+from crm.home.figures import PERIOD_DAYS, Kpi, Period, period, sales
 from customers.models import Customer, Portrait, QuarantinedEvent
 from customers.models.scores import Stage
 from support.models import Conversation
@@ -58,6 +60,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Chats:
+    """Conversations now, and those opened on each of the last thirty days."""
+
+    open: int
+    queued: int
+    since: datetime | None
+    opened_per_day: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HomePage:
     """steps is filled, and everything else empty, while the installation holds no customer."""
 
@@ -74,23 +86,41 @@ class HomePage:
 def home_page(*, permissions: frozenset[str], at: datetime) -> HomePage:
     """Return Home as far as the permissions reach."""
     people = Customer.objects.people().aggregate(
-        known=Count("pk"), once=Count("pk", filter=Q(orders_count__gte=1)), again=Count("pk", filter=Q(orders_count__gte=2)), often=Count("pk", filter=Q(orders_count__gte=4))
+        known=Count("pk"),
+        once=Count("pk", filter=Q(orders_count__gte=1)),
+        again=Count("pk", filter=Q(orders_count__gte=2)),
+        often=Count("pk", filter=Q(orders_count__gte=4)),
     )
     shown = period(at)
     if not people["known"] and not shown.has_orders:
         return HomePage(is_empty=True, steps=tuple(_checklist(permissions)))
-    chats = _chats() if "support.view" in permissions else None
+    chats = _chats(at) if "support.view" in permissions else None
     stages, portraits_at = _stages()
     kpis = sales(shown)
     if chats is not None:
-        kpis.append(Kpi(label=_("Open conversations"), value=formats.compact(chats["open"]), full=formats.number(chats["open"]), better="none", note=_("now"), url=_link("support:inbox")))
+        kpis.append(
+            Kpi(
+                label=_("Open conversations"),
+                value=formats.compact(chats.open),
+                full=formats.number(chats.open),
+                better="none",
+                note=_("now"),
+                spark=charts.sparkline(chats.opened_per_day, title=_("Conversations opened per day")),
+                url=_link("support:inbox"),
+            )
+        )
     return HomePage(
         is_empty=False,
         actions=tuple(_actions(permissions, at, chats)),
         kpis=tuple(kpis),
         shown=shown,
         funnel=charts.funnel(
-            [(_("People known"), people["known"]), (_("Ordered"), people["once"]), (_("Ordered again"), people["again"]), (_("Ordered four times or more"), people["often"])],
+            [
+                (_("People known"), people["known"]),
+                (_("Ordered"), people["once"]),
+                (_("Ordered again"), people["again"]),
+                (_("Ordered four times or more"), people["often"]),
+            ],
             title=_("From visitor to regular"),
         ),
         stages=tuple(stages),
@@ -98,7 +128,7 @@ def home_page(*, permissions: frozenset[str], at: datetime) -> HomePage:
     )
 
 
-def _actions(permissions: frozenset[str], at: datetime, chats: "dict[str, object] | None") -> list[Action]:
+def _actions(permissions: frozenset[str], at: datetime, chats: Chats | None) -> list[Action]:
     found = [
         _waiting_chats(chats, at) if chats else None,
         _at_risk() if "customers.view" in permissions else None,
@@ -110,19 +140,32 @@ def _actions(permissions: frozenset[str], at: datetime, chats: "dict[str, object
     return sorted((action for action in found if action), key=lambda action: order[action.tone])
 
 
-def _chats() -> dict[str, object]:
-    """Return open and queued conversations and since when the longest waits. One query."""
-    is_queued = Q(state=ConversationState.QUEUED)
-    open_states = [ConversationState.BOT, ConversationState.QUEUED, ConversationState.ASSIGNED, ConversationState.SNOOZED]
-    return Conversation.objects.aggregate(open=Count("pk", filter=Q(state__in=open_states)), queued=Count("pk", filter=is_queued), since=Min("waiting_since", filter=is_queued))
+def _chats(at: datetime) -> Chats:
+    """Return open and queued conversations, since when the longest waits, and how many were opened per day. One query."""
+    first = timezone.localdate(at) - timedelta(days=PERIOD_DAYS - 1)
+    is_open, is_queued = ~Q(state=ConversationState.CLOSED), Q(state=ConversationState.QUEUED)
+    rows = (
+        Conversation.objects.filter(is_open | Q(opened_at__gte=at - timedelta(days=PERIOD_DAYS)))
+        .annotate(day=TruncDate("opened_at"))
+        .values_list("day")
+        .annotate(opened=Count("pk"), open=Count("pk", filter=is_open), queued=Count("pk", filter=is_queued), since=Min("waiting_since", filter=is_queued))
+        .order_by("day")
+    )
+    found = list(rows)
+    opened = {day: count for day, count, *_rest in found}
+    return Chats(
+        open=sum(row[2] for row in found),
+        queued=sum(row[3] for row in found),
+        since=min((row[4] for row in found if row[4]), default=None),
+        opened_per_day=tuple(opened.get(first + timedelta(days=index), 0) for index in range(PERIOD_DAYS)),
+    )
 
 
-def _waiting_chats(chats: dict[str, object], at: datetime) -> Action | None:
-    queued = int(str(chats["queued"]))
+def _waiting_chats(chats: Chats, at: datetime) -> Action | None:
+    queued = chats.queued
     if not queued:
         return None
-    since = chats["since"]
-    waited = at - since if isinstance(since, datetime) else timedelta()
+    waited = at - chats.since if chats.since else timedelta()
     return Action(
         icon="chat-bubble-left-right",
         tone="danger" if waited > timedelta(minutes=5) else "warning",
@@ -153,7 +196,8 @@ def _at_risk() -> Action | None:
         more=tuple(
             (
                 str(row.customer),
-                _("%(value)s in the next 12 months, last order %(ago)s") % {"value": formats.money(row.value_365, row.currency or None), "ago": formats.ago(row.customer.last_order_at)},
+                _("%(value)s in the next 12 months, last order %(ago)s")
+                % {"value": formats.money(row.value_365, row.currency or None), "ago": formats.ago(row.customer.last_order_at)},
                 _link("customers:detail", args=[row.customer_id]),
             )
             for row in rows
@@ -162,7 +206,11 @@ def _at_risk() -> Action | None:
 
 
 def _failed_jobs(at: datetime) -> Action | None:
-    failed = list(Job.objects.filter(state=JobState.FAILED, finished_at__gte=at - timedelta(days=RECENT_DAYS)).order_by("-finished_at", "-id").values_list("id", "title", "finished_at")[:6])
+    failed = list(
+        Job.objects.filter(state=JobState.FAILED, finished_at__gte=at - timedelta(days=RECENT_DAYS))
+        .order_by("-finished_at", "-id")
+        .values_list("id", "title", "finished_at")[:6]
+    )
     if not failed:
         return None
     title = _("Jobs failed in the last days") if len(failed) > 1 else _("A job failed")
@@ -181,7 +229,11 @@ def _models() -> Action | None:
     """Models that do not serve or whose newest training failed. One query."""
     names = [task.name for task in registry.tasks()]
     versions: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
-    rows = ModelVersion.objects.filter(task__in=names, state__in=(ModelState.CHAMPION, ModelState.FAILED)).order_by("task", "-version").values_list("task", "state", "version")
+    rows = (
+        ModelVersion.objects.filter(task__in=names, state__in=(ModelState.CHAMPION, ModelState.FAILED))
+        .order_by("task", "-version")
+        .values_list("task", "state", "version")
+    )
     for task_name, state, version in rows:
         versions[task_name].append((state, version))
     troubled = []
@@ -222,7 +274,9 @@ def _quarantined(at: datetime) -> Action | None:
 
 def _stages() -> tuple[list[StageCount], datetime | None]:
     """Return how many customers are in each stage, in the order of a customer's life. One query."""
-    found = {stage: (count, newest) for stage, count, newest in Portrait.objects.values_list("stage").annotate(n=Count("pk"), newest=Max("refreshed_at")).order_by()}
+    found = {
+        stage: (count, newest) for stage, count, newest in Portrait.objects.values_list("stage").annotate(n=Count("pk"), newest=Max("refreshed_at")).order_by()
+    }
     counts = [StageCount(code, str(label), found[code][0], _link("customers:list", f"?stage={code}")) for code, label in Stage.choices if code in found]
     return counts, max((newest for _count, newest in found.values()), default=None)
 
@@ -230,9 +284,27 @@ def _stages() -> tuple[list[StageCount], datetime | None]:
 def _checklist(permissions: frozenset[str]) -> list[Step]:
     """What to do first in an installation without customers, as far as the role may."""
     steps = [
-        ("customers.import", _("Bring your orders"), _("A CSV or Excel file from any shop system; you see a report before anything is stored."), _link("customers:import"), _("Import a file")),
-        ("settings.edit", _("Connect your shop"), _("Make a source, and the shop sends visits, orders and reviews by itself."), _link("admin:core_source_add"), _("Add a source")),
-        ("settings.edit", _("Invite your team"), _("Marketers, analysts and support agents each see what they need."), _link("admin:core_user_add"), _("Add a person")),
+        (
+            "customers.import",
+            _("Bring your orders"),
+            _("A CSV or Excel file from any shop system; you see a report before anything is stored."),
+            _link("customers:import"),
+            _("Import a file"),
+        ),
+        (
+            "settings.edit",
+            _("Connect your shop"),
+            _("Make a source, and the shop sends visits, orders and reviews by itself."),
+            _link("admin:core_source_add"),
+            _("Add a source"),
+        ),
+        (
+            "settings.edit",
+            _("Invite your team"),
+            _("Marketers, analysts and support agents each see what they need."),
+            _link("admin:core_user_add"),
+            _("Add a person"),
+        ),
         ("segments.edit", _("Make a first segment"), _("For example: spent over 500 and silent for 60 days."), _link("segments:list"), _("Open segments")),
     ]
     return [Step(title, text, url, action, is_done=False) for permission, title, text, url, action in steps if permission in permissions and url]

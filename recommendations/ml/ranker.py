@@ -49,7 +49,9 @@ class ShopRanker:
     def __init__(self, recipe: Recipe | None = None) -> None:
         self.recipe = recipe or Recipe()
 
-    def fit(self, *, customer: Ints, product: Ints, day: NDArray[np.float64], product_ids: Ints, liked: Ints | None = None, refused: Ints | None = None) -> Self:
+    def fit(
+        self, *, customer: Ints, product: Ints, day: NDArray[np.float64], product_ids: Ints, liked: Ints | None = None, refused: Ints | None = None
+    ) -> Self:
         """Learn from one row per sign of interest, oldest first within a customer.
 
         product_ids: (p,) database ids of the product numbers.  liked, refused: (p,) clicks or purchases that followed a

@@ -12,7 +12,6 @@ from datetime import datetime
 
 import numpy as np
 from django.conf import settings
-from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from crm.core import clock
@@ -70,14 +69,12 @@ def run(*, as_of: datetime, force: bool = False) -> TrainingOutcome:
         return registry.skipped(same)
     orders = rows.orders
     if orders < settings.CRM_RECOMMEND_MIN_ORDERS:
-        raise TooFewOrders(
-            _("Needs %(needed)s orders of known customers to learn from; there are %(orders)s.") % {"needed": settings.CRM_RECOMMEND_MIN_ORDERS, "orders": orders}, orders=orders
-        )
+        raise TooFewOrders(f"Needs {settings.CRM_RECOMMEND_MIN_ORDERS} orders of known customers to learn from; there are {orders}.", orders=orders)
     rebuy = settings.CRM_RECOMMEND_REBUY_DAYS
     cut = holdout.cut_day(rows)
     wanted = holdout.next_orders(rows, day=cut, rebuy_days=rebuy)
     if len(wanted.baskets) < FEWEST_HELD_OUT:
-        raise TooFewOrders(_("Needs %(needed)s customers who came back to measure on; there are %(found)s.") % {"needed": FEWEST_HELD_OUT, "found": len(wanted.baskets)})
+        raise TooFewOrders(f"Needs {FEWEST_HELD_OUT} customers who came back to measure on; there are {len(wanted.baskets)}.", found=len(wanted.baskets))
     earlier = rows.before(cut)
     recipe, tried = _choose(earlier, rebuy_days=rebuy)
     challenger = _judge(recipe, earlier, wanted)
@@ -170,9 +167,11 @@ def _metrics(figures: OrderFigures) -> dict[str, float]:
     }
 
 
-def _report(figures: OrderFigures, baseline: OrderFigures, wanted: NextOrders, rows: Interactions, tried: list[tuple[Recipe, OrderFigures]], chosen: Recipe) -> ModelReport:
+def _report(
+    figures: OrderFigures, baseline: OrderFigures, wanted: NextOrders, rows: Interactions, tried: list[tuple[Recipe, OrderFigures]], chosen: Recipe
+) -> ModelReport:
     return ModelReport(
-        method="next_order",
+        method="The orders up to a moment are learnt from; the first order after it of each customer known by then must be found among all products.",
         baseline="popularity",
         figures=(
             ReportedFigure.of("hit_rate_10", figures.hit_rate, baseline=baseline.hit_rate.value),
@@ -185,7 +184,10 @@ def _report(figures: OrderFigures, baseline: OrderFigures, wanted: NextOrders, r
             ReportTable(
                 name="candidates",
                 columns=("transition_weight", "fade", "shrinkage", "popularity_weight", "hit_rate_10", "ndcg_10", "chosen"),
-                rows=tuple((recipe.transition_weight, recipe.fade, recipe.shrinkage, recipe.popularity, one.hit_rate.value, one.ndcg.value, recipe == chosen) for recipe, one in tried),
+                rows=tuple(
+                    (recipe.transition_weight, recipe.fade, recipe.shrinkage, recipe.popularity, one.hit_rate.value, one.ndcg.value, recipe == chosen)
+                    for recipe, one in tried
+                ),
             ),
             ReportTable(
                 name="rows_read",
@@ -208,11 +210,27 @@ def _slices(figures: OrderFigures, baseline: OrderFigures, wanted: NextOrders) -
     """Return the hit rate by how much was known of the customer: the model should be worth more the more it knows."""
     size = np.array([len(history) for history in wanted.histories])
     lines = []
-    for name, low, high in (("one_product", 1, 1), ("two_to_four_products", 2, 4), ("five_to_nineteen_products", 5, 19), ("twenty_products_or_more", 20, 10**9)):
+    for name, low, high in (
+        ("one_product", 1, 1),
+        ("two_to_four_products", 2, 4),
+        ("five_to_nineteen_products", 5, 19),
+        ("twenty_products_or_more", 20, 10**9),
+    ):
         part = (size >= low) & (size <= high)
         if part.sum() >= 5:
-            lines.append((name, int(part.sum()), float(figures.hits[part].mean()), float(baseline.hits[part].mean()), float(figures.gains[part].mean()), float(baseline.gains[part].mean())))
-    return ReportTable(name="by_history", columns=("known_products", "customers", "hit_rate_10", "hit_rate_10_baseline", "ndcg_10", "ndcg_10_baseline"), rows=tuple(lines))
+            lines.append(
+                (
+                    name,
+                    int(part.sum()),
+                    float(figures.hits[part].mean()),
+                    float(baseline.hits[part].mean()),
+                    float(figures.gains[part].mean()),
+                    float(baseline.gains[part].mean()),
+                )
+            )
+    return ReportTable(
+        name="by_history", columns=("known_products", "customers", "hit_rate_10", "hit_rate_10_baseline", "ndcg_10", "ndcg_10_baseline"), rows=tuple(lines)
+    )
 
 
 def _fingerprint(rows: Interactions) -> str:

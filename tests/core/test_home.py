@@ -122,7 +122,9 @@ def test_a_quiet_day_has_nothing_to_do(client, shop):
 def test_what_needs_a_person_is_listed_most_urgent_first(shop):
     now = clock.now()
     PortraitFactory(customer=shop.lapsing, stage="at_risk", value_365=Decimal(900))
-    Conversation.objects.create(source=shop.source, visitor_id="v", state="queued", waiting_since=now - timedelta(minutes=12), opened_at=now, last_message_at=now)
+    Conversation.objects.create(
+        source=shop.source, visitor_id="v", state="queued", waiting_since=now - timedelta(minutes=12), opened_at=now, last_message_at=now
+    )
     Job.objects.create(kind="import", title="Import x.csv", state=JobState.FAILED, finished_at=now - timedelta(hours=2))
     QuarantinedEvent.objects.create(source=shop.source, code="bad", reason="no type", payload="{}", received_at=now - timedelta(days=1))
     ModelVersion.objects.create(task="recommendations", version=2, state="failed", data_hash="y", as_of=now, trained_at=now)
@@ -130,7 +132,13 @@ def test_what_needs_a_person_is_listed_most_urgent_first(shop):
     actions = home_page(permissions=ALL, at=now).actions
 
     assert [action.tone for action in actions] == ["danger", "danger", "warning", "warning", "info"]
-    assert [action.title for action in actions] == ["1 chat waits for a person", "A job failed", "Valuable customers are slipping away", "1 event was refused this week", "1 model needs a look"]
+    assert [action.title for action in actions] == [
+        "1 chat waits for a person",
+        "A job failed",
+        "Valuable customers are slipping away",
+        "1 event was refused this week",
+        "1 model needs a look",
+    ]
     at_risk = actions[2].more[0]
     assert at_risk[0] == "王旧友"
     assert "¥900.00" in at_risk[1]

@@ -26,7 +26,19 @@ def owner(client: Client):
 
 def running(**values) -> Job:
     now = clock.now()
-    return Job.objects.create(**{"kind": "import", "title": "Import orders.csv", "state": JobState.RUNNING, "started_at": now, "heartbeat_at": now, "done": 40, "total": 100, "message": "Row 40", **values})
+    return Job.objects.create(
+        **{
+            "kind": "import",
+            "title": "Import orders.csv",
+            "state": JobState.RUNNING,
+            "started_at": now,
+            "heartbeat_at": now,
+            "done": 40,
+            "total": 100,
+            "message": "Row 40",
+            **values,
+        }
+    )
 
 
 # --- verbs --------------------------------------------------------------------------------------------------------------

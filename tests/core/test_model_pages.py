@@ -10,8 +10,8 @@ from django.utils import translation
 from crm.core import clock, model_pages
 from crm.core.events import _listeners
 from crm.core.learning import modelstore, registry
-from crm.core.learning.events import ModelSwitched
 from crm.core.learning.evaluation import Figure
+from crm.core.learning.events import ModelSwitched
 from crm.core.learning.registry import Outcome, TrainingOutcome, TrainingTask
 from crm.core.learning.reports import CalibrationBin, ModelReport, ReportedFigure, ReportTable
 from crm.core.models import AuditEntry, Job, ModelVersion
@@ -26,7 +26,9 @@ def tea(monkeypatch, settings, tmp_path):
     """One training task, 'tea', and a model folder of its own."""
     settings.CRM_MODEL_DIR = tmp_path / "models"
     modelstore.forget()
-    task = TrainingTask(name="tea", title="Tea taste", purpose="Guesses the tea.", run=lambda **_values: TrainingOutcome(Outcome.SKIPPED, "unchanged"), main_metric="accuracy")
+    task = TrainingTask(
+        name="tea", title="Tea taste", purpose="Guesses the tea.", run=lambda **_values: TrainingOutcome(Outcome.SKIPPED, "unchanged"), main_metric="accuracy"
+    )
     monkeypatch.setattr(registry, "_tasks", {"tea": task})
     yield task
     modelstore.forget()
@@ -42,8 +44,11 @@ def analyst(client):
 def version(*, accuracy=0.91, low=0.88, high=0.94, baseline=0.5, promoted=True):
     report = ModelReport(
         method="Measured on later rows.",
-        baseline="majority",
-        figures=(ReportedFigure.of("accuracy", Figure(accuracy, low, high, 300), baseline=baseline), ReportedFigure(name="seconds_each", value=0.2, style="number")),
+        baseline="always the commoner opinion",
+        figures=(
+            ReportedFigure.of("accuracy", Figure(accuracy, low, high, 300), baseline=baseline),
+            ReportedFigure(name="seconds_each", value=0.2, style="number"),
+        ),
         calibration=(CalibrationBin(stated=0.2, observed=0.25, rows=40), CalibrationBin(stated=0.9, observed=0.88, rows=60)),
         tables=(ReportTable(name="classes", columns=("class", "precision", "rows"), rows=(("green <b>", 0.5, 12), ("black", None, 3))),),
         notes=("Small sample.",),
@@ -76,7 +81,15 @@ def test_the_list_tells_the_figure_beside_what_no_learning_gives(client, analyst
 
 
 @pytest.mark.parametrize(
-    ("states", "health"), [([], "untrained"), (["failed"], "untrained"), (["good"], "serving"), (["good", "failed"], "failing"), (["good", "worse"], "kept"), (["failed", "good"], "serving")]
+    ("states", "health"),
+    [
+        ([], "untrained"),
+        (["failed"], "untrained"),
+        (["good"], "serving"),
+        (["good", "failed"], "failing"),
+        (["good", "worse"], "kept"),
+        (["failed", "good"], "serving"),
+    ],
 )
 def test_health_follows_the_newest_run(states, health):
     for state in states:
@@ -102,7 +115,7 @@ def test_the_page_shows_figures_tables_charts_and_history(client, analyst):
     page = client.get("/models/tea/").content.decode()
 
     assert "Measured on later rows." in page
-    assert "always the commonest answer" in page
+    assert "always the commoner opinion" in page
     assert "green &lt;b&gt;" in page
     assert "Said against happened" in page
     assert "Main figure by version" in page
@@ -118,7 +131,9 @@ def test_codes_without_words_are_readable(client, analyst):
 @pytest.mark.parametrize("versions", [3, 30])
 def test_queries_do_not_grow_with_versions(client, analyst, versions, django_assert_max_num_queries):
     for number in range(versions):
-        ModelVersion.objects.create(task="tea", version=number + 1, state="champion" if number == 0 else "retired", data_hash="x", as_of=clock.now(), trained_at=clock.now())
+        ModelVersion.objects.create(
+            task="tea", version=number + 1, state="champion" if number == 0 else "retired", data_hash="x", as_of=clock.now(), trained_at=clock.now()
+        )
     for _number in range(versions):
         Job.objects.create(kind="train", title="x", params={"name": "tea"}, created_by=analyst)
     client.get("/models/")
@@ -198,7 +213,14 @@ def test_a_marketer_sees_no_buttons_and_may_not_press_them(client):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("get", "/models/none/"), ("post", "/models/none/retrain/"), ("post", "/models/none/roll-back/"), ("post", "/models/tea/versions/99/promote/"), ("post", "/models/tea/versions/99999999999/promote/"), ("get", "/models/%00/")],
+    [
+        ("get", "/models/none/"),
+        ("post", "/models/none/retrain/"),
+        ("post", "/models/none/roll-back/"),
+        ("post", "/models/tea/versions/99/promote/"),
+        ("post", "/models/tea/versions/99999999999/promote/"),
+        ("get", "/models/%00/"),
+    ],
 )
 def test_unknown_models_and_versions_are_404(client, analyst, method, path):
     assert getattr(client, method)(path).status_code == 404
@@ -226,3 +248,25 @@ def test_the_page_reads_in_chinese(client, analyst):
     client.cookies["django_language"] = "zh-hans"
 
     assert client.get("/models/tea/").status_code == 200
+
+
+def test_stored_sentences_come_back_in_the_readers_language_with_their_numbers(monkeypatch):
+    from crm.core import model_words
+
+    monkeypatch.setattr(
+        model_words,
+        "gettext",
+        lambda template: {"Needs %(n1)s orders of known customers to learn from; there are %(n2)s.": "需要 %(n1)s，现有 %(n2)s"}.get(template, template),
+    )
+
+    assert model_words.sentence("Needs 200 orders of known customers to learn from; there are 12.") == "需要 200，现有 12"
+    assert model_words.sentence("Some 100% new sentence of 3 words.") == "Some 100% new sentence of 3 words."
+    assert model_words.name("bg_nbd + gamma_gamma") == "orders and dropout (BG/NBD) + amounts (gamma-gamma)"
+
+
+def test_every_sentence_training_stores_has_a_place_for_each_number():
+    from crm.core import model_words
+
+    for template in model_words.SENTENCES:
+        numbers = {f"n{place}": str(place * 7) for place in range(1, 5)}
+        assert model_words.sentence(template % numbers) == template % numbers

@@ -52,7 +52,10 @@ def test_rows_of_gone_entries_go_and_handmade_rows_stay():
     report = schedule_sync.sync(ENTRIES[:1])
 
     assert report.removed == len(ENTRIES) - 1
-    assert set(PeriodicTask.objects.filter(name__in=["mine", "crm:sweep-replies", "crm:segments"]).values_list("name", flat=True)) == {"mine", "crm:sweep-replies"}
+    assert set(PeriodicTask.objects.filter(name__in=["mine", "crm:sweep-replies", "crm:segments"]).values_list("name", flat=True)) == {
+        "mine",
+        "crm:sweep-replies",
+    }
 
 
 def test_the_environment_moves_and_switches_off_an_entry(monkeypatch):

@@ -45,12 +45,31 @@ def make_shop(*, customers: int = CUSTOMERS, orders: int = 4, now: datetime = NO
     draw = np.random.default_rng(seed)
     products = Product.objects.bulk_create(
         [
-            Product(source=source, external_id=f"P{n:02d}", sku=f"SKU{n:02d}", name=f"Thing {n:02d}", names={"zh-hans": f"东西{n:02d}"}, price_amount=10 + n, currency="CNY", first_seen_at=now - timedelta(days=900))
+            Product(
+                source=source,
+                external_id=f"P{n:02d}",
+                sku=f"SKU{n:02d}",
+                name=f"Thing {n:02d}",
+                names={"zh-hans": f"东西{n:02d}"},
+                price_amount=10 + n,
+                currency="CNY",
+                first_seen_at=now - timedelta(days=900),
+            )
             for n in range(PRODUCTS)
         ]
     )
     people = Customer.objects.bulk_create(
-        [Customer(name=f"Person {n:03d}", email=f"p{n}@mail.example", source=source, first_seen_at=now - timedelta(days=800), last_seen_at=now, orders_count=orders) for n in range(customers)]
+        [
+            Customer(
+                name=f"Person {n:03d}",
+                email=f"p{n}@mail.example",
+                source=source,
+                first_seen_at=now - timedelta(days=800),
+                last_seen_at=now,
+                orders_count=orders,
+            )
+            for n in range(customers)
+        ]
     )
     placed, lines = [], []
     for n, person in enumerate(people):
@@ -67,6 +86,10 @@ def make_shop(*, customers: int = CUSTOMERS, orders: int = 4, now: datetime = NO
     Customer.objects.bulk_update(people, ["first_order_at", "last_order_at"])
     placed = Order.objects.bulk_create(placed)
     OrderLine.objects.bulk_create(
-        [OrderLine(order=order, product=products[pick], quantity=1, unit_amount=10, position=place) for order, picks in zip(placed, lines, strict=True) for place, pick in enumerate(dict.fromkeys(picks))]
+        [
+            OrderLine(order=order, product=products[pick], quantity=1, unit_amount=10, position=place)
+            for order, picks in zip(placed, lines, strict=True)
+            for place, pick in enumerate(dict.fromkeys(picks))
+        ]
     )
     return Shop(now=now, source=source, products=products, customers=people)

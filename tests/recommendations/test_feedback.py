@@ -19,7 +19,14 @@ def shop(db):
 
 
 def record(shop, kind, *, days_ago=1, product=None, **values):
-    return feedback.record(customer_id=shop.loyal.pk, product_id=(product or shop.teapot).pk, kind=kind, origin=values.pop("origin", "shop"), at=shop.now - timedelta(days=days_ago), **values)
+    return feedback.record(
+        customer_id=shop.loyal.pk,
+        product_id=(product or shop.teapot).pk,
+        kind=kind,
+        origin=values.pop("origin", "shop"),
+        at=shop.now - timedelta(days=days_ago),
+        **values,
+    )
 
 
 def test_a_repeat_with_the_same_id_is_stored_once(shop):
@@ -32,7 +39,12 @@ def test_a_repeat_with_the_same_id_is_stored_once(shop):
 
 
 def test_without_an_id_moment_and_place_tell_reactions_apart(shop):
-    assert [record(shop, "clicked"), record(shop, "clicked"), record(shop, "clicked", days_ago=2), record(shop, "clicked", origin="campaign:7")] == [True, False, True, True]
+    assert [record(shop, "clicked"), record(shop, "clicked"), record(shop, "clicked", days_ago=2), record(shop, "clicked", origin="campaign:7")] == [
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("wrong", [{"kind": "liked"}, {"kind": ""}])
@@ -111,6 +123,11 @@ def test_counts_are_of_a_half_open_period(shop):
 
 def test_a_whole_list_shown_is_one_statement(shop, django_assert_num_queries):
     with django_assert_num_queries(1):
-        assert feedback.record_shown(customer_id=shop.loyal.pk, product_ids=[shop.teapot.pk, shop.green_tea.pk], origin="shop", at=shop.now, external_id="view-1") == 2
+        assert (
+            feedback.record_shown(customer_id=shop.loyal.pk, product_ids=[shop.teapot.pk, shop.green_tea.pk], origin="shop", at=shop.now, external_id="view-1")
+            == 2
+        )
 
-    assert feedback.record_shown(customer_id=shop.loyal.pk, product_ids=[shop.teapot.pk, shop.green_tea.pk], origin="shop", at=shop.now, external_id="view-1") == 0
+    assert (
+        feedback.record_shown(customer_id=shop.loyal.pk, product_ids=[shop.teapot.pk, shop.green_tea.pk], origin="shop", at=shop.now, external_id="view-1") == 0
+    )

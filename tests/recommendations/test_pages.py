@@ -52,7 +52,19 @@ def test_a_customer_is_found_by_address_name_or_id(client, marketer, trained, qu
     assert "Often bought with" in page
 
 
-@pytest.mark.parametrize("query", ["?product_id=999999999", "?customer_id=-1", "?customer_id=abc", "?product_id=99999999999999999999999", "?product=%00", "?customer=%25%5F", "?product=" + "x" * 3000, "?customer_id=²"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?product_id=999999999",
+        "?customer_id=-1",
+        "?customer_id=abc",
+        "?product_id=99999999999999999999999",
+        "?product=%00",
+        "?customer=%25%5F",
+        "?product=" + "x" * 3000,
+        "?customer_id=²",
+    ],
+)
 def test_odd_questions_show_the_page(client, marketer, trained, query):
     assert client.get(f"/recommendations/{query}").status_code == 200
 
@@ -81,10 +93,25 @@ def test_a_rule_is_made_audited_obeyed_and_removed(client, marketer, trained):
 
     client.post(f"/recommendations/rules/{rule.pk}/remove/")
     assert not RecommendationRule.objects.exists()
-    assert list(AuditEntry.objects.order_by("id").values_list("action", flat=True)) == ["model.promote", "recommendation.block", "recommendation.boost", "recommendation.unrule"]
+    assert list(AuditEntry.objects.order_by("id").values_list("action", flat=True)) == [
+        "model.promote",
+        "recommendation.block",
+        "recommendation.boost",
+        "recommendation.unrule",
+    ]
 
 
-@pytest.mark.parametrize("values", [{}, {"product": "nothing", "kind": "block"}, {"product": "Thing", "kind": "block"}, {"product": "SKU03", "kind": "drop table"}, {"product_id": "999999999", "kind": "block"}, {"product_id": "x", "kind": "block"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"product": "nothing", "kind": "block"},
+        {"product": "Thing", "kind": "block"},
+        {"product": "SKU03", "kind": "drop table"},
+        {"product_id": "999999999", "kind": "block"},
+        {"product_id": "x", "kind": "block"},
+    ],
+)
 def test_a_bad_rule_changes_nothing_and_says_why(client, marketer, trained, values):
     answer = client.post("/recommendations/rules/", values, follow=True)
 

@@ -50,7 +50,9 @@ def test_what_may_not_be_shown_is_left_out_at_once(trained):
     Product.objects.filter(pk=postage).update(is_goods=False)
     rules.set_rule(product_id=blocked, kind="block", actor=None)
     feedback.record(customer_id=customer, product_id=refused, kind="dismissed", origin="staff", at=trained.now)
-    order = Order.objects.create(source=trained.source, external_id="now", customer_id=customer, placed_at=trained.now - timedelta(days=2), currency="CNY", total_amount=1)
+    order = Order.objects.create(
+        source=trained.source, external_id="now", customer_id=customer, placed_at=trained.now - timedelta(days=2), currency="CNY", total_amount=1
+    )
     OrderLine.objects.create(order=order, product_id=just_bought, quantity=1, unit_amount=1)
 
     shown = ids(ranking.for_customer(customer_id=customer, limit=20, at=trained.now))

@@ -88,7 +88,9 @@ def test_a_challenger_worse_than_the_champion_stays_a_candidate(shop, monkeypatc
 
 def test_nothing_later_than_as_of_enters(shop):
     as_of = shop.now - timedelta(days=150)
-    RecommendationFeedback.objects.create(customer=shop.customers[0], product=shop.products[0], kind=FeedbackKind.CLICKED, origin="shop", at=as_of + timedelta(days=1), external_id="x")
+    RecommendationFeedback.objects.create(
+        customer=shop.customers[0], product=shop.products[0], kind=FeedbackKind.CLICKED, origin="shop", at=as_of + timedelta(days=1), external_id="x"
+    )
 
     rows = dataset.read(as_of=as_of)
 
@@ -134,7 +136,9 @@ def test_held_out_orders_are_later_than_everything_learnt(shop):
 def test_refused_products_weigh_less(shop):
     before = training.fit(training.RECIPES[0], dataset.read(as_of=shop.now))
     for n in range(10):
-        RecommendationFeedback.objects.create(customer=shop.customers[n], product=shop.products[4], kind=FeedbackKind.DISMISSED, origin="staff", at=shop.now, external_id="staff")
+        RecommendationFeedback.objects.create(
+            customer=shop.customers[n], product=shop.products[4], kind=FeedbackKind.DISMISSED, origin="staff", at=shop.now, external_id="staff"
+        )
 
     after = training.fit(training.RECIPES[0], dataset.read(as_of=shop.now))
 
