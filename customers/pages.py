@@ -11,6 +11,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Func, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from crm.core import charts, panels
 from crm.core.access.roles import permissions_of
@@ -187,7 +188,7 @@ def _columns(filters: Filters, url: str, view: str) -> list[ListColumn]:
         return ListColumn(label, f"{url}?{parts}", direction, is_number, is_optional)
 
     return [
-        column(_("Name"), "name", first="", is_number=False),
+        column(pgettext("person", "Name"), "name", first="", is_number=False),
         column(_("Orders"), "orders"),
         column(_("Spent"), "spent"),
         column(_("Last order"), "last_order", is_number=False, is_optional=True),

@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from crm.core import registries
 from customers.models import Activity, Category, ConsentEntry, Order, OrderLine, Return, Review
@@ -156,7 +157,7 @@ def _withdrawn(_at: datetime) -> Q:
 
 
 _FIELDS = (
-    Field("name", _("Name"), PROFILE, "text", _column("name")),
+    Field("name", pgettext_lazy("person", "Name"), PROFILE, "text", _column("name")),
     Field("email", _("E-mail"), PROFILE, "text", _column("email")),
     Field("country", _("Country"), PROFILE, "text", _column("country")),
     Field("city", _("City"), PROFILE, "text", _column("city")),

@@ -3,13 +3,14 @@
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from customers.models import Customer, Order
 from support.models.conversation import Conversation
 
 
 class TicketState(models.TextChoices):
-    OPEN = "open", _("Open")
+    OPEN = "open", pgettext_lazy("ticket", "Open")
     PENDING = "pending", _("Waiting for the customer")
     SOLVED = "solved", _("Solved")
 
