@@ -98,22 +98,42 @@ def latest_states(*, customer_ids: Iterable[int], at: datetime | None = None) ->
     return answer
 
 
-def grant(*, customer_id: int, channel: str, origin: str, at: datetime, purpose: str = Purpose.MARKETING, basis: str = "consent", wording: str = "", proof: str = "") -> ConsentEntry:
+def grant(
+    *, customer_id: int, channel: str, origin: str, at: datetime, purpose: str = Purpose.MARKETING, basis: str = "consent", wording: str = "", proof: str = ""
+) -> ConsentEntry:
     """Write that the person allowed it, and return the entry."""
     return ConsentEntry.objects.create(
-        customer_id=customer_id, channel=channel, purpose=purpose, state=ConsentState.GRANTED, origin=origin[:60], basis=basis[:40], wording=wording[:60], proof=proof[:300], recorded_at=at
+        customer_id=customer_id,
+        channel=channel,
+        purpose=purpose,
+        state=ConsentState.GRANTED,
+        origin=origin[:60],
+        basis=basis[:40],
+        wording=wording[:60],
+        proof=proof[:300],
+        recorded_at=at,
     )
 
 
 def withdraw(
-    *, customer_id: int, channel: str, origin: str, at: datetime, purpose: str = Purpose.MARKETING, state: str = ConsentState.WITHDRAWN, proof: str = "", cause: str = "staff"
+    *,
+    customer_id: int,
+    channel: str,
+    origin: str,
+    at: datetime,
+    purpose: str = Purpose.MARKETING,
+    state: str = ConsentState.WITHDRAWN,
+    proof: str = "",
+    cause: str = "staff",
 ) -> ConsentEntry:
     """Write that it is no longer allowed (withdrawn, bounced or complained) and tell the others after commit.
 
     Repeating is harmless: a mail scanner may press the link three times.
     """
     with transaction.atomic():
-        entry = ConsentEntry.objects.create(customer_id=customer_id, channel=channel, purpose=purpose, state=state, origin=origin[:60], proof=proof[:300], recorded_at=at)
+        entry = ConsentEntry.objects.create(
+            customer_id=customer_id, channel=channel, purpose=purpose, state=state, origin=origin[:60], proof=proof[:300], recorded_at=at
+        )
         publish(ConsentWithdrawn(customer_id=customer_id, channel=str(channel), purpose=str(purpose), at=at, cause=cause))
     return entry
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from crm.core.errors import CrmError
-from customers.identity import PersonKey
 from customers.facts import LineFacts, OrderFacts, ProductFacts, ReturnFacts, ReviewFacts
+from customers.identity import PersonKey
 
 # Every name of the specification (version 2); RudderStack and Customer.io use the same.
 NAMES = (
@@ -67,6 +67,11 @@ class ShopFacts:
     cancels_order: str = ""
     returned: ReturnFacts | None = None
     review: ReviewFacts | None = None
+
+    @property
+    def has_no_consequences(self) -> bool:
+        """Whether nothing but the activity itself (and the products it names) has to be stored."""
+        return self.order is None and self.returned is None and self.review is None and not self.cancels_order
 
 
 NOTHING = ShopFacts()

@@ -11,33 +11,23 @@ The rules, in the order they are applied to each key:
 
 A browser's nameless history joins its person whenever one key carries both. A browser id that already belongs to a person
 stays with it: a shared computer never merges two known people. Two known people are merged by staff only (`merge`),
-and that can be taken back (`unmerge`).
+and that can be taken back (`unmerge`), see customers/merging.py.
 """
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import connection
 
-from crm.core.errors import CrmError
-from crm.core.events import publish
-from customers import rows, totals
-from customers.events import CustomersMerged
-from customers.models import Customer, Merge
+from customers import rows
+from customers.merging import MergeRefused, join_visitors, merge, unmerge
 from customers.models.identity import IdentityKind
 
+__all__ = ["NOBODY", "Acquaintance", "MergeRefused", "PersonKey", "Resolved", "acquaint", "find", "merge", "resolve", "settled", "unmerge"]
+
 Triple = tuple[str, str, str]
-
-# Tables of this app whose rows follow a person at a merge, with the column that names the customer.
-FOLLOWING = ("customers_activity", "customers_order", "customers_return", "customers_review", "customers_consententry", "customers_identity")
-
-
-class MergeRefused(CrmError):
-    code = "merge_refused"
-    status = 409
-    message = "These two customers cannot be merged."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +95,55 @@ class Resolved:
     joined: tuple[tuple[int, int], ...] = ()
 
 
-def resolve(*, source_id: int, keys: Sequence[PersonKey], at: datetime, seen: Sequence[datetime] = (), is_demo: bool = False, import_job_id: int | None = None, cause: str = "track") -> Resolved:
+@dataclass(frozen=True, slots=True)
+class Acquaintance:
+    """What is known of some keys at one moment; taken by `acquaint`, used up by `resolve` or `settled`."""
+
+    source_id: int
+    distinct: list[PersonKey]
+    known: dict[Triple, _Person]
+
+
+def acquaint(*, source_id: int, keys: Sequence[PersonKey]) -> Acquaintance:
+    """Look the keys up. One query, none when they name no one; needs no transaction."""
+    distinct = list(dict.fromkeys(key for key in keys if key))
+    return Acquaintance(source_id, distinct, _look_up(source_id, distinct) if distinct else {})
+
+
+def settled(*, met: Acquaintance, keys: Sequence[PersonKey]) -> list[int | None] | None:
+    """Return the customer of every key if all are known and nothing has to be made or joined, else None. Runs no query."""
+    # Planning changes the people it plans for, so it works on copies; one customer stays one copy.
+    copies = {id(person): replace(person) for person in met.known.values()}
+    plan = _plan(met.source_id, met.distinct, {triple: copies[id(person)] for triple, person in met.known.items()})
+    if not plan.changes_nothing:
+        return None
+    answer = {key: person.id if person else None for key, person in zip(met.distinct, plan.people, strict=True)}
+    return [answer.get(key) for key in keys]
+
+
+def resolve(
+    *,
+    source_id: int,
+    keys: Sequence[PersonKey],
+    at: datetime,
+    seen: Sequence[datetime] = (),
+    is_demo: bool = False,
+    import_job_id: int | None = None,
+    cause: str = "track",
+    met: Acquaintance | None = None,
+) -> Resolved:
     """Return the customer of every key, making and joining people where the rules above say so.
 
     is_demo: new people belong to the demo shop whatever their source is; those of a demo source always do.
     seen: when each key was seen, for the first and last moment of a new customer; empty: all at `at`.
+    met: an acquaintance with exactly these keys, when the caller has one.
     Must run inside a transaction. One query when everyone is known; otherwise locks the identities it is about to give
     a meaning (sorted, so two callers cannot deadlock), looks again, and writes each kind of change once.
     """
-    distinct = list(dict.fromkeys(key for key in keys if key))
+    met = met or acquaint(source_id=source_id, keys=keys)
+    distinct, known = met.distinct, met.known
     if not distinct:
         return Resolved([None] * len(keys))
-    known = _look_up(source_id, distinct)
     plan = _plan(source_id, distinct, known)
     held: set[str] = set()
     while not plan.changes_nothing:
@@ -148,48 +175,6 @@ def find(*, source_id: int, key: PersonKey) -> int | None:
         if triple in known:
             return known[triple].id
     return None
-
-
-def merge(*, gone_id: int, kept_id: int, at: datetime, by_id: int | None = None, cause: str = "staff") -> Merge:
-    """Join one customer into another and return the record by which `unmerge` takes it back.
-
-    Orders, activity, reviews, consents and identities move; `gone` stays as a row that points to `kept`.
-    Raises MergeRefused when either is gone already or both are the same.
-    """
-    with transaction.atomic():
-        pair = list(Customer.objects.select_for_update().filter(pk__in=[gone_id, kept_id], merged_into=None).order_by("pk"))
-        if len(pair) != 2:
-            raise MergeRefused(gone_id=gone_id, kept_id=kept_id)
-        moved = {}
-        for table in FOLLOWING:
-            found = rows.query(f"UPDATE {table} SET customer_id = %s WHERE customer_id = %s RETURNING id", [kept_id, gone_id])  # noqa: S608 - table is one of FOLLOWING
-            if found:
-                moved[table] = [row[0] for row in found]
-        _point_away([(gone_id, kept_id)])
-        totals.refresh([kept_id, gone_id])
-        record = Merge.objects.create(gone_id=gone_id, kept_id=kept_id, moved=moved, merged_by_id=by_id, merged_at=at)
-        publish(CustomersMerged(gone_id=gone_id, kept_id=kept_id, at=at, cause=cause))
-    return record
-
-
-def unmerge(*, merge_id: int, at: datetime) -> Customer:
-    """Take a merge back: every row it moved and that still exists returns; return the customer that is back.
-
-    Raises MergeRefused when it was taken back already.
-    """
-    with transaction.atomic():
-        record = Merge.objects.select_for_update().filter(pk=merge_id, undone_at=None).first()
-        if record is None:
-            raise MergeRefused(merge_id=merge_id)
-        list(Customer.objects.select_for_update().filter(pk__in=[record.gone_id, record.kept_id]).order_by("pk"))
-        Customer.objects.filter(pk=record.gone_id).update(merged_into=None)
-        for table, ids in record.moved.items():
-            if table in FOLLOWING:
-                rows.execute(f"UPDATE {table} SET customer_id = %s WHERE id = ANY(%s) AND customer_id = %s", [record.gone_id, ids, record.kept_id])  # noqa: S608
-        totals.refresh([record.gone_id, record.kept_id])
-        record.undone_at = at
-        record.save(update_fields=["undone_at"])
-    return Customer.objects.get(pk=record.gone_id)
 
 
 def _look_up(source_id: int, keys: Sequence[PersonKey]) -> dict[Triple, _Person]:
@@ -276,85 +261,88 @@ def _final(person: _Person | None, stands_for: dict[int, _Person]) -> _Person | 
     return person
 
 
-def _carry_out(plan: _Plan, source_id: int, keys: Sequence[PersonKey], moments: dict[PersonKey, tuple[datetime, datetime]], at: datetime, is_demo: bool, import_job_id: int | None, cause: str) -> None:
-    if plan.made:
-        spans: dict[int, tuple[datetime, datetime]] = {}
-        emails: dict[int, str] = {}
-        for key, person in zip(keys, plan.people, strict=True):
-            first, last = spans.get(id(person), moments[key])
-            spans[id(person)] = (min(first, moments[key][0]), max(last, moments[key][1]))
-            if key.email:
-                emails.setdefault(id(person), key.email)
-        made = rows.with_rows(
-            """
-            INSERT INTO customers_customer (public_id, name, email, phone, locale, country, city, time_zone, gender, tags, traits, source_id,
-                is_anonymous, is_demo, import_job_id, first_seen_at, last_seen_at, currency, orders_count, spent_amount, version, created_at, updated_at)
-            SELECT r.public_id, '', r.email, '', '', '', '', '', '', '{}', '{}', %s, r.anonymous, %s OR (SELECT is_demo FROM core_source WHERE id = %s), %s, r.first_at, r.last_at, '', 0, 0, 1, now(), now()
-            FROM json_to_recordset(%s::json) AS r(public_id uuid, email text, anonymous boolean, first_at timestamptz, last_at timestamptz)
-            RETURNING public_id::text, id
-            """,
-            [
-                {"public_id": person.public_id, "email": emails.get(id(person), ""), "anonymous": person.anonymous, "first_at": spans[id(person)][0], "last_at": spans[id(person)][1]}
-                for person in plan.made
-            ],
-            before=[source_id, is_demo, source_id, import_job_id],
-        )
-        ids = dict(made)
-        for person in plan.made:
-            person.id = ids[person.public_id]
+def _carry_out(
+    plan: _Plan,
+    source_id: int,
+    keys: Sequence[PersonKey],
+    moments: dict[PersonKey, tuple[datetime, datetime]],
+    at: datetime,
+    is_demo: bool,
+    import_job_id: int | None,
+    cause: str,
+) -> None:
+    known_before = {id(person) for person in plan.named.values() if person.id}
+    if plan.made or plan.named:
+        _make_and_name(plan, source_id, keys, moments, at, is_demo, import_job_id)
     if plan.promoted:
-        rows.execute("UPDATE customers_customer SET is_anonymous = false, version = version + 1, updated_at = now() WHERE id = ANY(%s)", [sorted(person.id for person in plan.promoted)])
-    if plan.named:
-        rows.with_rows(
-            """
-            INSERT INTO customers_identity (customer_id, kind, namespace, value, first_seen_at)
-            SELECT r.customer_id, r.kind, r.namespace, r.value, %s
-            FROM json_to_recordset(%s::json) AS r(customer_id bigint, kind text, namespace text, value text)
-            ON CONFLICT DO NOTHING RETURNING id
-            """,
-            [{"customer_id": person.id, "kind": kind, "namespace": namespace, "value": value} for (kind, namespace, value), person in sorted(plan.named.items(), key=lambda pair: pair[0])],
-            before=[at],
-        )
-        addressed = {person.id: value for (kind, _, value), person in reversed(plan.named.items()) if kind == IdentityKind.EMAIL}
-        if addressed:
-            rows.execute(
-                "UPDATE customers_customer c SET email = r.email, version = c.version + 1, updated_at = now() FROM unnest(%s::bigint[], %s::text[]) AS r(id, email) WHERE c.id = r.id AND c.email = ''",
-                [list(addressed), list(addressed.values())],
-            )
-    if plan.joined:
-        _join([(gone.id, kept.id) for gone, kept in plan.joined], at, cause)
-
-
-def _join(pairs: Sequence[tuple[int, int]], at: datetime, cause: str) -> None:
-    """Move everything nameless visitors did to their people, one statement per table."""
-    gone, kept = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    for table in FOLLOWING:
         rows.execute(
-            f"UPDATE {table} t SET customer_id = moved.kept FROM unnest(%s::bigint[], %s::bigint[]) AS moved(gone, kept) WHERE t.customer_id = moved.gone",  # noqa: S608
-            [gone, kept],
+            "UPDATE customers_customer SET is_anonymous = false, version = version + 1, updated_at = now() WHERE id = ANY(%s)",
+            [sorted(person.id for person in plan.promoted)],
         )
-    _point_away(pairs)
-    totals.refresh([*gone, *kept])
-    for gone_id, kept_id in pairs:
-        publish(CustomersMerged(gone_id=gone_id, kept_id=kept_id, at=at, cause=cause))
+    addressed = {person.id: value for (kind, _, value), person in reversed(plan.named.items()) if kind == IdentityKind.EMAIL and id(person) in known_before}
+    if addressed:
+        rows.execute(
+            "UPDATE customers_customer c SET email = r.email, version = c.version + 1, updated_at = now() FROM unnest(%s::bigint[], %s::text[]) AS r(id, email) WHERE c.id = r.id AND c.email = ''",
+            [list(addressed), list(addressed.values())],
+        )
+    if plan.joined:
+        join_visitors([(gone.id, kept.id) for gone, kept in plan.joined], at, cause)
 
 
-def _point_away(pairs: Sequence[tuple[int, int]]) -> None:
-    gone, kept = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    rows.execute("SELECT id FROM customers_customer WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sorted({*gone, *kept})])
-    rows.execute(
-        "UPDATE customers_customer c SET merged_into_id = moved.kept, version = c.version + 1, updated_at = now() FROM unnest(%s::bigint[], %s::bigint[]) AS moved(gone, kept) WHERE c.id = moved.gone",
-        [gone, kept],
+def _make_and_name(
+    plan: _Plan,
+    source_id: int,
+    keys: Sequence[PersonKey],
+    moments: dict[PersonKey, tuple[datetime, datetime]],
+    at: datetime,
+    is_demo: bool,
+    import_job_id: int | None,
+) -> None:
+    """Insert the plan's new customers and identities in one statement, and put the new ids into the plan."""
+    spans: dict[int, tuple[datetime, datetime]] = {}
+    emails: dict[int, str] = {}
+    for key, person in zip(keys, plan.people, strict=True):
+        first, last = spans.get(id(person), moments[key])
+        spans[id(person)] = (min(first, moments[key][0]), max(last, moments[key][1]))
+        if key.email:
+            emails.setdefault(id(person), key.email)
+    made = [
+        {
+            "public_id": person.public_id,
+            "email": emails.get(id(person), ""),
+            "anonymous": person.anonymous,
+            "first_at": spans[id(person)][0],
+            "last_at": spans[id(person)][1],
+        }
+        for person in plan.made
+    ]
+    named = [
+        {"customer_id": person.id or None, "public_id": person.public_id or None, "kind": kind, "namespace": namespace, "value": value}
+        for (kind, namespace, value), person in sorted(plan.named.items(), key=lambda pair: pair[0])
+    ]
+    ids = dict(
+        rows.query(
+            """
+            WITH made AS (
+                INSERT INTO customers_customer (public_id, name, email, phone, locale, country, city, time_zone, gender, tags, traits, source_id,
+                    is_anonymous, is_demo, import_job_id, first_seen_at, last_seen_at, currency, orders_count, spent_amount, version, created_at, updated_at)
+                SELECT r.public_id, '', r.email, '', '', '', '', '', '', '{}', '{}', %s,
+                    r.anonymous, %s OR (SELECT is_demo FROM core_source WHERE id = %s), %s, r.first_at, r.last_at, '', 0, 0, 1, now(), now()
+                FROM json_to_recordset(%s::json) AS r(public_id uuid, email text, anonymous boolean, first_at timestamptz, last_at timestamptz)
+                RETURNING id, public_id
+            ), named AS (
+                INSERT INTO customers_identity (customer_id, kind, namespace, value, first_seen_at)
+                SELECT coalesce(r.customer_id, made.id), r.kind, r.namespace, r.value, %s
+                FROM json_to_recordset(%s::json) AS r(customer_id bigint, public_id uuid, kind text, namespace text, value text) LEFT JOIN made ON made.public_id = r.public_id
+                ON CONFLICT DO NOTHING
+            )
+            SELECT public_id::text, id FROM made
+            """,
+            [source_id, is_demo, source_id, import_job_id, rows.dumps(made).decode(), at, rows.dumps(named).decode()],
+        )
     )
-    rows.execute(
-        """
-        UPDATE customers_customer c SET first_seen_at = least(c.first_seen_at, old.first_at), last_seen_at = greatest(c.last_seen_at, old.last_at), version = c.version + 1, updated_at = now()
-        FROM (SELECT moved.kept, min(g.first_seen_at) AS first_at, max(g.last_seen_at) AS last_at
-              FROM unnest(%s::bigint[], %s::bigint[]) AS moved(gone, kept) JOIN customers_customer g ON g.id = moved.gone GROUP BY moved.kept) AS old
-        WHERE c.id = old.kept
-        """,
-        [gone, kept],
-    )
+    for person in plan.made:
+        person.id = ids[person.public_id]
 
 
 def _lock(keys: set[str]) -> None:
@@ -368,5 +356,10 @@ def _lock(keys: set[str]) -> None:
         if len(keys) > 500:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [room])
             return
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [room])
-        cursor.execute("SELECT pg_advisory_xact_lock(number) FROM (SELECT DISTINCT hashtextextended(key, 0) AS number FROM unnest(%s::text[]) AS key ORDER BY 1) AS sorted", [sorted(keys)])
+        cursor.execute(
+            """
+            SELECT pg_advisory_xact_lock_shared(%s) UNION ALL
+            SELECT pg_advisory_xact_lock(number) FROM (SELECT DISTINCT hashtextextended(key, 0) AS number FROM unnest(%s::text[]) AS key ORDER BY 1) AS sorted
+            """,
+            [room, sorted(keys)],
+        )

@@ -123,7 +123,12 @@ def chosen_options(form: Mapping[str, str], upload: Upload) -> Options:
     if form.get("was") != form["preset"]:
         # Another preset was chosen: what the form says of columns belonged to the old one.
         overrides = {}
-    return Options(preset=form["preset"] if form["preset"] in PRESETS else "", overrides=overrides, zone=form.get("zone", ""), currency=form.get("currency", "")[:3].upper())
+    return Options(
+        preset=form["preset"] if form["preset"] in PRESETS else "",
+        overrides=overrides,
+        zone=form.get("zone", ""),
+        currency=form.get("currency", "")[:3].upper(),
+    )
 
 
 def map_page(*, upload: Upload, form: Mapping[str, str], refusal: str = "") -> MapPage:
@@ -183,7 +188,11 @@ def job_page(*, job_id: int) -> JobPage:
         figures=[(label, result[name]) for name, label in names.items() if name in result],
         reasons=[ReasonLine(item["column"], words.told(item["reason"]), item["count"], item["line"], item["value"]) for item in result.get("reasons", [])],
         can_be_undone=job.state in {JobState.DONE, JobState.FAILED, JobState.CANCELLED} and not undone,
-        undone=[(gettext(label), undone[name]) for name, label in (("orders", "Orders"), ("returns", "Returns"), ("customers", "Customers"), ("products", "Products")) if name in undone],
+        undone=[
+            (gettext(label), undone[name])
+            for name, label in (("orders", "Orders"), ("returns", "Returns"), ("customers", "Customers"), ("products", "Products"))
+            if name in undone
+        ],
     )
 
 
@@ -198,7 +207,15 @@ def _counts(found: DryRun) -> list[Count]:
 
 def _sample(line: Line) -> SampleLine:
     name = str(line.details.get("product_name", ""))
-    return SampleLine(line.kind == RETURN, line.order_id, line.placed_at, name or line.product_id, line.quantity, str(line.unit_amount), " ".join(part for part in line.person if part))
+    return SampleLine(
+        line.kind == RETURN,
+        line.order_id,
+        line.placed_at,
+        name or line.product_id,
+        line.quantity,
+        str(line.unit_amount),
+        " ".join(part for part in line.person if part),
+    )
 
 
 def _sources() -> Choices:

@@ -93,7 +93,12 @@ def _begin(request: HttpRequest, upload: uploads.Upload, form: dict[str, str]) -
     with transaction.atomic():
         if name:
             source, _made = Source.objects.get_or_create(
-                name=name, defaults={"write_key": f"wk_{secrets.token_urlsafe(24)}", "identity_secret": secrets.token_urlsafe(32), "currency": options.currency or settings.CRM_CURRENCY}
+                name=name,
+                defaults={
+                    "write_key": f"wk_{secrets.token_urlsafe(24)}",
+                    "identity_secret": secrets.token_urlsafe(32),
+                    "currency": options.currency or settings.CRM_CURRENCY,
+                },
             )
         else:
             chosen = form.get("source", "")

@@ -3,11 +3,14 @@
 One parameter however many rows, parsed by PostgreSQL in C, and every value stays a bound parameter.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 from django.db import connection
+
+# Whatever psycopg can adapt; the stubs of Django's cursor list fewer types.
+Params = Sequence[Any] | Mapping[str, Any]
 
 
 def dumps(value: object) -> bytes:
@@ -15,14 +18,14 @@ def dumps(value: object) -> bytes:
     return orjson.dumps(value, default=str)
 
 
-def query(sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+def query(sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
     """Run one statement and return its rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
 
 
-def execute(sql: str, params: Sequence[object] = ()) -> int:
+def execute(sql: str, params: Params = ()) -> int:
     """Run one statement and return how many rows it touched."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)

@@ -13,7 +13,6 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -26,7 +25,6 @@ from crm.core import clock
 from crm.core.errors import CrmError
 from crm.core.models import Source
 from customers import ingest
-from customers.ingest.batch import understand
 from customers.ingest.events import LARGEST_EVENT
 
 LARGEST_BODY = 4 * 1024 * 1024
@@ -99,18 +97,17 @@ def _answer(request: HttpRequest, kind: str) -> HttpResponse:
     body = parse(read_body(request))
     source = _authorise(request, body)
     events, sent_at = _events(body, kind)
-    strict = request.headers.get("X-Strict-Mode") == "1"
-    if strict or kind:
-        # One call, or a sender who asked for it: what is wrong is answered before anything is stored.
-        _, bad = understand(events_sent=events, kind=kind, received_at=received_at, sent_at=sent_at, currency=source.currency, locale=source.locale)
-        if bad and (strict or bad[0].code == "event_too_large"):
-            raise TrackingRefused(413 if bad[0].code == "event_too_large" else 400, bad[0].code, f"Item {bad[0].index}: {bad[0].message}" if not kind else bad[0].message)
+    good, bad = ingest.understand(events_sent=events, kind=kind, received_at=received_at, sent_at=sent_at, currency=source.currency, locale=source.locale)
+    if bad and (request.headers.get("X-Strict-Mode") == "1" or (kind and bad[0].code == "event_too_large")):
+        where = "" if kind else f"Item {bad[0].index}: "
+        raise TrackingRefused(413 if bad[0].code == "event_too_large" else 400, bad[0].code, where + bad[0].message)
     try:
-        report = _record(source, events, received_at, sent_at, kind)
+        report = ingest.record_understood(source_id=source.id, sent=events, good=good, bad=bad, received_at=received_at)
     except IntegrityError:
         # The remembered source may have been deleted and made anew a moment ago; any other cause raises again.
         _sources.clear()
-        report = _record(_authorise(request, body), events, received_at, sent_at, kind)
+        source = _authorise(request, body)
+        report = ingest.record_understood(source_id=source.id, sent=events, good=good, bad=bad, received_at=received_at)
     return _json(
         200,
         {
@@ -121,10 +118,6 @@ def _answer(request: HttpRequest, kind: str) -> HttpResponse:
             "errors": [{"index": item.index, "code": item.code, "message": item.message} for item in report.rejections],
         },
     )
-
-
-def _record(source: KnownSource, events: list[Any], received_at: datetime, sent_at: object, kind: str) -> ingest.BatchReport:
-    return ingest.record_batch(source_id=source.id, events=events, received_at=received_at, sent_at=sent_at, kind=kind, currency=source.currency, locale=source.locale)
 
 
 def read_body(request: HttpRequest) -> bytes:
@@ -229,7 +222,10 @@ def _events(body: Mapping[str, Any], kind: str) -> tuple[list[Any], object]:
     context = body.get("context")
     if isinstance(context, dict) and context:
         # A batch may state the context once; an item's own members win.
-        batch = [{**item, "context": {**context, **(item.get("context") or {})}} if isinstance(item, dict) and isinstance(item.get("context") or {}, dict) else item for item in batch]
+        batch = [
+            {**item, "context": {**context, **(item.get("context") or {})}} if isinstance(item, dict) and isinstance(item.get("context") or {}, dict) else item
+            for item in batch
+        ]
     return batch, body.get("sentAt")
 
 

@@ -151,7 +151,9 @@ class LineReader:
             self._carry(order_id, details, placed_at)
         return Line(kind, order_id, row.line, placed_at, product_id, quantity, unit_amount, self._tidied(details))
 
-    def _judge(self, order_id: str, product_id: str, quantity: int, unit_amount: Decimal, details: dict[str, object], fault: "_NoteFault") -> tuple[str, int, str]:
+    def _judge(
+        self, order_id: str, product_id: str, quantity: int, unit_amount: Decimal, details: dict[str, object], fault: "_NoteFault"
+    ) -> tuple[str, int, str]:
         """Say whether the row is bought or returned, or no purchase at all; return kind, positive quantity, product id."""
         if not self.preset.cancellations:
             if quantity <= 0:

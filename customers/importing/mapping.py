@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from customers.importing.reading import FileRefused
 
@@ -155,7 +154,11 @@ def choose(columns: Sequence[str], *, preset: str = "", overrides: Mapping[str, 
             chosen[name] = column
     missing = [name for name in REQUIRED if name not in chosen]
     if missing:
-        raise FileRefused(gettext("No column was found for %(fields)s; the file has %(names)s.") % {"fields": ", ".join(f"{gettext(BY_NAME[name].label)} ({name})" for name in missing), "names": _listed(columns)}, missing=missing)
+        raise FileRefused(
+            gettext("No column was found for %(fields)s; the file has %(names)s.")
+            % {"fields": ", ".join(f"{gettext(BY_NAME[name].label)} ({name})" for name in missing), "names": _listed(columns)},
+            missing=missing,
+        )
     return chosen
 
 

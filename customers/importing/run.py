@@ -60,7 +60,9 @@ class _Staged:
     details: dict[str, str]
 
 
-def run(plan: Plan, *, source_id: int, currency: str, job_id: int | None, at: datetime, progress: Progress, keep_faults: Callable[[Path], None] | None = None) -> ImportReport:
+def run(
+    plan: Plan, *, source_id: int, currency: str, job_id: int | None, at: datetime, progress: Progress, keep_faults: Callable[[Path], None] | None = None
+) -> ImportReport:
     """Import the file and return what went in.
 
     progress(done, total, stage): called every few thousand rows; it may raise to stop, which leaves whole orders only.
@@ -93,7 +95,9 @@ def run(plan: Plan, *, source_id: int, currency: str, job_id: int | None, at: da
 def _stage(plan: Plan, faults: FaultFile, report: ImportReport, progress: Progress) -> None:
     """Read the file into a temporary table and number its orders: orders before returns, each in time."""
     rows.execute("DROP TABLE IF EXISTS import_lines, import_rows")
-    rows.execute("CREATE TEMPORARY TABLE import_lines (kind text, order_id text, line int, placed_at timestamptz, product_id text, quantity int, unit_amount numeric, details text)")
+    rows.execute(
+        "CREATE TEMPORARY TABLE import_lines (kind text, order_id text, line int, placed_at timestamptz, product_id text, quantity int, unit_amount numeric, details text)"
+    )
     columns = ("kind", "order_id", "line", "placed_at", "product_id", "quantity", "unit_amount", "details")
 
     def good() -> Iterator[tuple[object, ...]]:
@@ -102,7 +106,16 @@ def _stage(plan: Plan, faults: FaultFile, report: ImportReport, progress: Progre
             if isinstance(line, list):
                 faults.add(line)
             else:
-                yield (line.kind, line.order_id, line.line, line.placed_at, line.product_id, line.quantity, line.unit_amount, orjson.dumps(line.details).decode())
+                yield (
+                    line.kind,
+                    line.order_id,
+                    line.line,
+                    line.placed_at,
+                    line.product_id,
+                    line.quantity,
+                    line.unit_amount,
+                    orjson.dumps(line.details).decode(),
+                )
 
     lines = plan.lines()
     good_lines = good()
@@ -133,7 +146,7 @@ def _chunks() -> Iterator[list[_Staged]]:
                 "SELECT rank, kind, order_id, extract(epoch FROM placed_at)::float8, product_id, quantity, unit_amount, details FROM import_rows WHERE rank BETWEEN %s AND %s ORDER BY rank, line",
                 [start, start + ORDERS_PER_CHUNK - 1],
             )
-            yield [_Staged(*row[:7], orjson.loads(row[7])) for row in cursor.fetchall()]
+            yield [_Staged(*row, details=orjson.loads(details)) for *row, details in cursor.fetchall()]  # type: ignore[call-arg]
 
 
 def _record(chunk: list[_Staged], plan: Plan, source_id: int, currency: str, job_id: int | None, at: datetime, report: ImportReport) -> None:
@@ -154,7 +167,16 @@ def _record(chunk: list[_Staged], plan: Plan, source_id: int, currency: str, job
                 people[order.person] = person
         refunded = Decimal(staged[0].details.get("refunded", "0"))
         if refunded > 0:
-            returned.append(ReturnFacts(external_id=f"{order.external_id[:90]}:refund", returned_at=order.placed_at, currency=order.currency, order_id=order.external_id, total_amount=refunded, person=order.person))
+            returned.append(
+                ReturnFacts(
+                    external_id=f"{order.external_id[:90]}:refund",
+                    returned_at=order.placed_at,
+                    currency=order.currency,
+                    order_id=order.external_id,
+                    total_amount=refunded,
+                    person=order.person,
+                )
+            )
     if people:
         made = ingest.record_customers(source_id=source_id, people=list(people.values()), at=at, import_job_id=job_id)
         report.customers_new += made.customers
@@ -220,7 +242,9 @@ def _order(staged: list[_Staged], plan: Plan, default_currency: str, products: d
 def _return(staged: list[_Staged], plan: Plan, default_currency: str, products: dict[str, ProductFacts]) -> ReturnFacts:
     details = staged[0].details
     currency = details.get("currency", "").upper() or plan.currency(default_currency)
-    return ReturnFacts(external_id=staged[0].order_id, returned_at=_moment(staged), currency=currency, lines=_lines(staged, currency, products), person=_key(details))
+    return ReturnFacts(
+        external_id=staged[0].order_id, returned_at=_moment(staged), currency=currency, lines=_lines(staged, currency, products), person=_key(details)
+    )
 
 
 def _person(staged: list[_Staged], order: OrderFacts) -> PersonFacts | None:

@@ -9,7 +9,9 @@ from customers import rows, totals
 from customers.models import Customer, Order, Product
 
 # Rows we computed about a person or that only say who they are; they do not keep a customer alive.
-OURS = frozenset({"customers.Identity", "customers.Portrait", "customers.SegmentMembership", "customers.ConsentEntry", "recommendations.CustomerRecommendation"})
+OURS = frozenset(
+    {"customers.Identity", "customers.Portrait", "customers.SegmentMembership", "customers.ConsentEntry", "recommendations.CustomerRecommendation"}
+)
 OUR_PRODUCT_ROWS = frozenset({"recommendations.ProductRecommendation", "recommendations.PopularProduct", "recommendations.CustomerRecommendation"})
 
 
@@ -28,7 +30,14 @@ def undo(*, job_id: int) -> Undone:
     recomputed. In one transaction: half an undo would be worse than none.
     """
     with transaction.atomic():
-        touched = {row[0] for row in rows.query("SELECT customer_id FROM customers_order WHERE import_job_id = %s UNION SELECT customer_id FROM customers_return WHERE import_job_id = %s", [job_id, job_id]) if row[0]}
+        touched = {
+            row[0]
+            for row in rows.query(
+                "SELECT customer_id FROM customers_order WHERE import_job_id = %s UNION SELECT customer_id FROM customers_return WHERE import_job_id = %s",
+                [job_id, job_id],
+            )
+            if row[0]
+        }
         rows.execute("DELETE FROM customers_returnline WHERE return_record_id IN (SELECT id FROM customers_return WHERE import_job_id = %s)", [job_id])
         returns = rows.execute("DELETE FROM customers_return WHERE import_job_id = %s", [job_id])
         lines = "SELECT l.id FROM customers_orderline l JOIN customers_order o ON o.id = l.order_id WHERE o.import_job_id = %s"

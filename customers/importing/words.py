@@ -23,7 +23,10 @@ _EXACT = (
 )
 _PATTERNS = (
     (re.compile(r"longer than (?P<count>[\d,]+) characters.*"), gettext_noop("longer than %(count)s characters")),
-    (re.compile(r"the row has (?P<cells>\d+) cells, the first line has (?P<columns>\d+)"), gettext_noop("the row has %(cells)s cells, the first line has %(columns)s")),
+    (
+        re.compile(r"the row has (?P<cells>\d+) cells, the first line has (?P<columns>\d+)"),
+        gettext_noop("the row has %(cells)s cells, the first line has %(columns)s"),
+    ),
     (re.compile(r"a cell is longer than (?P<count>[\d,]+) characters"), gettext_noop("a cell is longer than %(count)s characters")),
     (re.compile(r"the line is longer than (?P<count>[\d,]+) characters"), gettext_noop("the line is longer than %(count)s characters")),
     (re.compile(r"the file ends in the middle: .*"), gettext_noop("the file ends in the middle")),

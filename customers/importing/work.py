@@ -101,7 +101,9 @@ def result_of(report: ImportReport) -> dict[str, object]:
         "duplicates": report.orders - report.orders_new + report.returns - report.returns_new,
         "rejected": report.faulty_rows,
         "skipped": report.left_out_rows,
-        "reasons": [{"column": item.column, "reason": item.reason, "count": item.count, "line": item.first_line, "value": item.value} for item in report.reasons[:20]],
+        "reasons": [
+            {"column": item.column, "reason": item.reason, "count": item.count, "line": item.first_line, "value": item.value} for item in report.reasons[:20]
+        ],
     }
 
 

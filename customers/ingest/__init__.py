@@ -11,7 +11,7 @@ Modules: events (one call as sent -> one event as understood), batch (the transa
 
 from customers.facts import ConsentFacts, LineFacts, OrderFacts, PersonFacts, ProductFacts, Recorded, ReturnFacts, ReviewFacts
 from customers.identity import NOBODY, PersonKey
-from customers.ingest.batch import BatchReport, Rejection, record_batch
+from customers.ingest.batch import BatchReport, Rejection, record_batch, record_understood, understand
 from customers.ingest.verbs import record_customers, record_orders, record_products, record_returns, record_reviews
 
 __all__ = [
@@ -33,4 +33,6 @@ __all__ = [
     "record_products",
     "record_returns",
     "record_reviews",
+    "record_understood",
+    "understand",
 ]

@@ -11,8 +11,10 @@ from crm.core.events import publish
 from customers import identity, rows, totals
 from customers.ecommerce import EventRejected
 from customers.events import FactsRecorded, OrderRecorded
+from customers.identity import Acquaintance, PersonKey
 from customers.ingest import changes, events, returns, store
 from customers.ingest.events import EventFacts
+from customers.ingest.store import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +69,123 @@ def record_batch(
     from many threads at once, stores each message id once and its consequences (order, refund, review, consent) once.
     """
     good, bad = understand(events_sent=events, kind=kind, received_at=received_at, sent_at=sent_at, currency=currency, locale=locale)
+    return record_understood(source_id=source_id, sent=events, good=good, bad=bad, received_at=received_at, cause=cause)
+
+
+def record_understood(
+    *, source_id: int, sent: Sequence[object], good: Sequence[EventFacts], bad: Sequence[Rejection], received_at: datetime, cause: str = "track"
+) -> BatchReport:
+    """Store what `understand` made of the sent items, and quarantine what it refused; all or nothing."""
+    if good and not bad and all(event.person is None and event.shop.has_no_consequences for event in good):
+        accepted = _record_plain(_look(source_id, good), received_at, cause)
+        return BatchReport(accepted, len(good) - accepted)
     with transaction.atomic():
-        accepted = record_events(source_id=source_id, events=good, received_at=received_at, cause=cause) if good else 0
-        _quarantine(source_id, events, bad, received_at)
+        accepted = _record_events(_look(source_id, good), received_at, cause) if good else 0
+        _quarantine(source_id, sent, bad, received_at)
     return BatchReport(accepted, len(good) - accepted, tuple(bad))
 
 
-def record_events(*, source_id: int, events: Sequence[EventFacts], received_at: datetime, cause: str = "track") -> int:
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Events with what the database knows of their people and products; by message id and in the order they happened."""
+
+    source_id: int
+    unique: list[EventFacts]
+    in_time: list[EventFacts]
+    keys: list[PersonKey]
+    met: Acquaintance
+    shelf: Shelf
+
+
+def _look(source_id: int, good: Sequence[EventFacts]) -> _Looked:
+    """Two reads, without a transaction."""
+    by_message = {event.message_id: event for event in good}
+    # Sorted by message id, so that two batches that overlap wait for each other instead of deadlocking.
+    unique = sorted(by_message.values(), key=lambda event: event.message_id)
+    # In the order they happened, so that a browser id seen before its identify belongs to the person afterwards.
+    in_time = sorted(unique, key=lambda event: (event.occurred_at, event.message_id))
+    keys = [key for event in in_time for key in (event.key, event.also)]
+    return _Looked(
+        source_id,
+        unique,
+        in_time,
+        keys,
+        identity.acquaint(source_id=source_id, keys=keys),
+        store.shelf(source_id=source_id, facts=(product for event in unique for product in event.shop.products)),
+    )
+
+
+def _record_plain(looked: _Looked, received_at: datetime, cause: str) -> int:
+    """Store events without consequences; return how many message ids were new.
+
+    Where every person and product is known already, one statement does it and is its own transaction.
+    """
+    customer_ids = identity.settled(met=looked.met, keys=looked.keys)
+    if customer_ids is None or not looked.shelf.is_complete:
+        with transaction.atomic():
+            return _record_events(looked, received_at, cause)
+    by_message = {event.message_id: customer_id for event, customer_id in zip(looked.in_time, customer_ids[::2], strict=True)}
+    new_ids = _insert_activity(looked.source_id, looked.unique, by_message, looked.shelf.ids, received_at)
+    _tell(new_ids, by_message, (), received_at, cause)
+    return len(new_ids)
+
+
+def _record_events(looked: _Looked, received_at: datetime, cause: str) -> int:
     """Store understood events and what they mean; return how many message ids were new. Must run in a transaction.
 
     The order of the steps is what makes repetition harmless: people and products are made first (both idempotent), then
     the message ids decide which events are new, and only those have consequences.
     """
-    by_message = {event.message_id: event for event in events}
-    unique = sorted(by_message.values(), key=lambda event: event.message_id)
-    product_ids = store.products(source_id=source_id, facts=(product for event in unique for product in event.shop.products), at=received_at).ids
-    # In the order they happened, so that a browser id seen before its identify belongs to the person afterwards.
-    in_time = sorted(unique, key=lambda event: (event.occurred_at, event.message_id))
-    keys = [key for event in in_time for key in (event.key, event.also)]
-    moments = [event.occurred_at for event in in_time for _ in range(2)]
-    resolved = identity.resolve(source_id=source_id, keys=keys, at=received_at, seen=moments, cause=cause)
-    customer_ids = {event.message_id: customer_id for event, customer_id in zip(in_time, resolved.customer_ids[::2], strict=True)}
+    source_id = looked.source_id
+    product_ids = store.products(source_id=source_id, at=received_at, looked=looked.shelf).ids
+    moments = [event.occurred_at for event in looked.in_time for _ in range(2)]
+    resolved = identity.resolve(source_id=source_id, keys=looked.keys, at=received_at, seen=moments, cause=cause, met=looked.met)
+    customer_ids = {event.message_id: customer_id for event, customer_id in zip(looked.in_time, resolved.customer_ids[::2], strict=True)}
 
-    new_ids = _insert_activity(source_id, unique, customer_ids, product_ids, received_at)
+    new_ids = _insert_activity(source_id, looked.unique, customer_ids, product_ids, received_at)
     if not new_ids:
         return 0
-    new = [event for event in in_time if event.message_id in new_ids]
-    customers = {customer_id for event in new if (customer_id := customer_ids[event.message_id]) is not None}
-    _widen_spans(new, customer_ids)
+    new = [event for event in looked.in_time if event.message_id in new_ids]
     described = [event for event in new if event.person is not None]
     store.people(
-        facts=[event.person for event in described if event.person], customer_ids=[customer_ids[event.message_id] for event in described], at=received_at, origin="identify", cause=cause
+        facts=[event.person for event in described if event.person],
+        customer_ids=[customer_ids[event.message_id] for event in described],
+        at=received_at,
+        origin="identify",
+        cause=cause,
     )
     order_ids = _shop_consequences(source_id, new, customer_ids, product_ids, received_at, cause)
-    publish(FactsRecorded(customer_ids=tuple(sorted(customers)), order_ids=order_ids, at=received_at, cause=cause))
+    _tell(new_ids, customer_ids, order_ids, received_at, cause)
     return len(new_ids)
 
 
-def _insert_activity(source_id: int, unique: Sequence[EventFacts], customer_ids: Mapping[str, int | None], product_ids: Mapping[str, int], received_at: datetime) -> set[str]:
-    """Insert sorted by message id, so that two batches that overlap wait for each other instead of deadlocking."""
+def _tell(new_ids: set[str], customer_ids: Mapping[str, int | None], order_ids: tuple[int, ...], at: datetime, cause: str) -> None:
+    if new_ids:
+        customers = {customer_id for message_id in new_ids if (customer_id := customer_ids[message_id]) is not None}
+        publish(FactsRecorded(customer_ids=tuple(sorted(customers)), order_ids=order_ids, at=at, cause=cause))
+
+
+def _insert_activity(
+    source_id: int, unique: Sequence[EventFacts], customer_ids: Mapping[str, int | None], product_ids: Mapping[str, int], received_at: datetime
+) -> set[str]:
+    """Insert the events that are new and return their message ids."""
+    # The same statement widens the span in which each customer was seen: one round trip less on the busiest path.
     found = rows.with_rows(
         """
-        INSERT INTO customers_activity (source_id, message_id, customer_id, kind, name, product_id, properties, context, occurred_at, received_at, sent_at, original_at)
-        SELECT %s, r.m, r.c, r.k, r.n, r.p, r.properties, r.context, r.o, %s, r.s, r.t
-        FROM json_to_recordset(%s::json) AS r(m text, c bigint, k text, n text, p bigint, properties jsonb, context jsonb, o timestamptz, s timestamptz, t timestamptz)
-        ON CONFLICT (source_id, message_id) DO NOTHING RETURNING message_id
+        WITH new AS (
+            INSERT INTO customers_activity (source_id, message_id, customer_id, kind, name, product_id, properties, context, occurred_at, received_at, sent_at, original_at)
+            SELECT %s, r.m, r.c, r.k, r.n, r.p, r.properties, r.context, r.o, %s, r.s, r.t
+            FROM json_to_recordset(%s::json) AS r(m text, c bigint, k text, n text, p bigint, properties jsonb, context jsonb, o timestamptz, s timestamptz, t timestamptz)
+            ON CONFLICT (source_id, message_id) DO NOTHING RETURNING message_id, customer_id, occurred_at
+        ), spans AS (
+            SELECT customer_id AS id, min(occurred_at) AS first_at, max(occurred_at) AS last_at FROM new WHERE customer_id IS NOT NULL GROUP BY customer_id
+        ), held AS (
+            SELECT c.id, s.first_at, s.last_at FROM customers_customer c JOIN spans s ON s.id = c.id
+            WHERE c.last_seen_at < s.last_at OR c.first_seen_at > s.first_at ORDER BY c.id FOR NO KEY UPDATE OF c
+        ), widened AS (
+            UPDATE customers_customer c SET first_seen_at = least(c.first_seen_at, held.first_at), last_seen_at = greatest(c.last_seen_at, held.last_at) FROM held WHERE c.id = held.id
+        )
+        SELECT message_id FROM new
         """,
         (
             {
@@ -123,17 +197,6 @@ def _insert_activity(source_id: int, unique: Sequence[EventFacts], customer_ids:
         before=[source_id, received_at],
     )  # fmt: skip
     return {row[0] for row in found}
-
-
-def _widen_spans(new: Sequence[EventFacts], customer_ids: Mapping[str, int | None]) -> None:
-    spans: dict[int, tuple[datetime, datetime]] = {}
-    for event in new:
-        customer_id = customer_ids[event.message_id]
-        if customer_id is not None:
-            first, last = spans.get(customer_id, (event.occurred_at, event.occurred_at))
-            spans[customer_id] = (min(first, event.occurred_at), max(last, event.occurred_at))
-    if spans:
-        store.seen(spans)
 
 
 def _shop_consequences(
@@ -152,18 +215,24 @@ def _shop_consequences(
         # Sorted by number: two batches with the same orders wait for each other instead of deadlocking.
         bought.sort(key=lambda pair: (pair[0].external_id, pair[0].placed_at))
         creating = [(order, customer) for order, customer in bought if order.lines or order.total_amount is not None]
-        made = store.orders(source_id=source_id, facts=[order for order, _ in creating], customer_ids=[customer for _, customer in creating], product_ids=product_ids)
+        made = store.orders(
+            source_id=source_id, facts=[order for order, _ in creating], customer_ids=[customer for _, customer in creating], product_ids=product_ids
+        )
         first_placed = {order.external_id: order for order, _ in reversed(creating)}
         updates = [
             (facts.order, customer) for facts, customer in shop
             if facts.order and facts.replaces_order and not (facts.order.external_id in made and first_placed.get(facts.order.external_id) is facts.order)
         ]  # fmt: skip
         touched |= changes.update_orders(source_id=source_id, updates=updates, product_ids=product_ids)
-        touched |= changes.adopt_orders(source_id=source_id, orders=[(order.external_id, customer) for order, customer in bought if customer is not None and order.external_id not in made])
+        touched |= changes.adopt_orders(
+            source_id=source_id, orders=[(order.external_id, customer) for order, customer in bought if customer is not None and order.external_id not in made]
+        )
     if cancelled:
         touched |= changes.cancel_orders(source_id=source_id, external_ids=cancelled)
     if returned:
-        stored = returns.store(source_id=source_id, facts=[item for item, _ in returned], customer_ids=[customer for _, customer in returned], product_ids=product_ids)
+        stored = returns.store(
+            source_id=source_id, facts=[item for item, _ in returned], customer_ids=[customer for _, customer in returned], product_ids=product_ids
+        )
         touched |= {customer for customer in stored.values() if customer is not None}
     if reviewed:
         store.reviews(source_id=source_id, facts=[item for item, _ in reviewed], customer_ids=[customer for _, customer in reviewed], product_ids=product_ids)
@@ -197,5 +266,3 @@ def _quarantine_row(raw: object, item: Rejection) -> dict[str, object]:
     # U+0000 cannot be stored; what is kept is for a person to read.
     payload = payload.replace("\\u0000", "\\\\u0000")
     return {"m": str(message_id or "").replace("\0", "")[:100], "code": item.code[:40], "reason": item.message[:300], "payload": payload}
-
-

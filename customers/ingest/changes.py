@@ -35,7 +35,9 @@ def update_orders(*, source_id: int, updates: Sequence[tuple[OrderFacts, int | N
     with_lines = [(order_id, last[external_id].lines) for external_id, order_id, _ in changed if last[external_id].lines]
     if with_lines:
         ids = [order_id for order_id, _ in with_lines]
-        rows.execute("UPDATE customers_returnline SET order_line_id = NULL WHERE order_line_id IN (SELECT id FROM customers_orderline WHERE order_id = ANY(%s))", [ids])
+        rows.execute(
+            "UPDATE customers_returnline SET order_line_id = NULL WHERE order_line_id IN (SELECT id FROM customers_orderline WHERE order_id = ANY(%s))", [ids]
+        )
         rows.execute("DELETE FROM customers_orderline WHERE order_id = ANY(%s)", [ids])
         store.order_lines(with_lines, product_ids)
     return {customer_id for _, _, customer_id in changed if customer_id is not None}

@@ -14,8 +14,8 @@ import orjson
 
 from customers import ecommerce
 from customers.ecommerce import EventRejected, ShopFacts, text
-from customers.identity import NOBODY, PersonKey
 from customers.facts import ConsentFacts, PersonFacts
+from customers.identity import NOBODY, PersonKey
 from customers.models.activity import ActivityKind
 
 KINDS = frozenset(kind.value for kind in ActivityKind)
@@ -24,12 +24,13 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # Ids that broken integrations send for "nobody"; taking them at their word would melt all visitors into one person.
 NOT_IDS = frozenset({"null", "undefined", "none", "nan", "nil", "[object object]"})
 _EMAIL = re.compile(r"[^@\s<>\"',;:]{1,64}@[^@\s<>\"',;:.]+(\.[^@\s<>\"',;:.]+)+")
-# Traits that have a column, and traits nobody should keep.
-_COLUMN_TRAITS = frozenset(
-    "email phone name firstName lastName first_name last_name locale language country city address timezone timeZone gender birthday currency tags consent "
-    "emailOptIn email_opt_in acceptsMarketing accepts_marketing newsletter smsOptIn sms_opt_in unsubscribed "
-    "password creditCard credit_card".split()
-)
+# What nobody should keep, whatever a form sends along.
+_SECRETS = frozenset({"password", "creditCard", "credit_card", "cvv"})
+# Traits that have a column or the ledger.
+_COLUMN_TRAITS = _SECRETS | {
+    "email", "phone", "name", "firstName", "lastName", "first_name", "last_name", "locale", "language", "country", "city", "address", "timezone", "timeZone", "gender", "birthday",
+    "currency", "tags", "consent", "emailOptIn", "email_opt_in", "acceptsMarketing", "accepts_marketing", "newsletter", "smsOptIn", "sms_opt_in", "unsubscribed",
+}  # fmt: skip
 _OPT_IN = {
     "emailOptIn": "email", "email_opt_in": "email", "acceptsMarketing": "email", "accepts_marketing": "email", "newsletter": "email",
     "smsOptIn": "sms", "sms_opt_in": "sms",
@@ -71,8 +72,12 @@ def read(raw: object, *, kind: str = "", received_at: datetime, sent_at: object 
     if kind == "identify":
         # RudderStack puts traits only in context.traits; where both are sent the event's own win.
         inner = context.get("traits")
-        traits = {**inner, **properties} if isinstance(inner, Mapping) else dict(properties)
-        properties = {key: value for key, value in traits.items() if key not in {"password", "creditCard", "credit_card"}}
+        if isinstance(inner, Mapping):
+            traits = {**inner, **properties}
+            context = {name: value for name, value in context.items() if name != "traits"}
+        else:
+            traits = dict(properties)
+        properties = {name: value for name, value in traits.items() if name not in _SECRETS}
     occurred_at, sent, original = _moments(raw, received_at, sent_at)
     key, also = _who(raw, kind, properties, context, traits)
     name = _name(raw, kind, properties)
@@ -141,7 +146,9 @@ def _identifier(raw: Mapping[str, object], name: str) -> str:
     return "" if found.lower() in NOT_IDS else found
 
 
-def _who(raw: Mapping[str, object], kind: str, properties: Mapping[str, object], context: Mapping[str, object], traits: Mapping[str, object]) -> tuple[PersonKey, PersonKey]:
+def _who(
+    raw: Mapping[str, object], kind: str, properties: Mapping[str, object], context: Mapping[str, object], traits: Mapping[str, object]
+) -> tuple[PersonKey, PersonKey]:
     user_id, anonymous_id = _identifier(raw, "userId"), _identifier(raw, "anonymousId")
     if kind == "alias":
         previous = _identifier(raw, "previousId")

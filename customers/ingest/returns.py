@@ -29,14 +29,21 @@ class _Order:
     returned: Decimal
 
 
-def store(*, source_id: int, facts: Sequence[ReturnFacts], customer_ids: Sequence[int | None], product_ids: Mapping[str, int], import_job_id: int | None = None) -> dict[str, int | None]:
+def store(
+    *, source_id: int, facts: Sequence[ReturnFacts], customer_ids: Sequence[int | None], product_ids: Mapping[str, int], import_job_id: int | None = None
+) -> dict[str, int | None]:
     """Insert returns that are new, matched to their purchases; return their customers by external id.
 
     A return that names its order is matched within it and its amount is capped at what is left of the order.
     Others take the customer's most recent purchase of the product before the return that still has pieces out, then the
     one before it. Pieces that find no purchase keep a line without one.
     """
-    known = {row[0] for row in rows.query("SELECT external_id FROM customers_return WHERE source_id = %s AND external_id = ANY(%s)", [source_id, [item.external_id for item in facts]])}
+    known = {
+        row[0]
+        for row in rows.query(
+            "SELECT external_id FROM customers_return WHERE source_id = %s AND external_id = ANY(%s)", [source_id, [item.external_id for item in facts]]
+        )
+    }
     fresh: dict[str, tuple[ReturnFacts, int | None]] = {}
     for item, customer_id in zip(facts, customer_ids, strict=True):
         if item.external_id not in known:
@@ -79,7 +86,15 @@ def store(*, source_id: int, facts: Sequence[ReturnFacts], customer_ids: Sequenc
             refunded[order.id] += total
             currency = order.currency
         values.append(
-            {"external_id": external_id, "order_id": order_id, "customer_id": customer_id, "returned_at": item.returned_at, "currency": currency, "total": total.quantize(CENT), "reason": item.reason}
+            {
+                "external_id": external_id,
+                "order_id": order_id,
+                "customer_id": customer_id,
+                "returned_at": item.returned_at,
+                "currency": currency,
+                "total": total.quantize(CENT),
+                "reason": item.reason,
+            }
         )
     made = dict(
         rows.with_rows(

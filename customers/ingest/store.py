@@ -20,22 +20,48 @@ class StoredProducts:
     created: int
 
 
-def products(*, source_id: int, facts: Iterable[ProductFacts], at: datetime, overwrite: bool = False, import_job_id: int | None = None) -> StoredProducts:
-    """Make missing products and return all ids by external id.
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The products some facts speak of, and which of them are stored: external id -> (id, whether it still lacks a name)."""
 
-    overwrite False (tracking, whose key is public): what is known stays, only an empty name is filled.
-    overwrite True (imports, catalogue): stated values replace what is known.
-    """
+    wanted: dict[str, ProductFacts]
+    found: dict[str, tuple[int, bool]]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether tracking has nothing to make or to fill."""
+        return len(self.found) == len(self.wanted) and not any(nameless and self.wanted[key].name for key, (_, nameless) in self.found.items())
+
+    @property
+    def ids(self) -> dict[str, int]:
+        return {external_id: product_id for external_id, (product_id, _) in self.found.items()}
+
+
+def shelf(*, source_id: int, facts: Iterable[ProductFacts]) -> Shelf:
+    """Look products up. One query, none without facts; needs no transaction."""
     wanted: dict[str, ProductFacts] = {}
     for item in facts:
         best = wanted.get(item.external_id)
         if best is None or (not best.name and item.name):
             wanted[item.external_id] = item
     if not wanted:
-        return StoredProducts({}, 0)
+        return Shelf({}, {})
     found = rows.query("SELECT external_id, id, name = '' FROM customers_product WHERE source_id = %s AND external_id = ANY(%s)", [source_id, list(wanted)])
-    ids = {external_id: product_id for external_id, product_id, _ in found}
-    changed = [wanted[external_id] for external_id, _, nameless in found if overwrite or (nameless and wanted[external_id].name)]
+    return Shelf(wanted, {external_id: (product_id, nameless) for external_id, product_id, nameless in found})
+
+
+def products(
+    *, source_id: int, facts: Iterable[ProductFacts] = (), at: datetime, overwrite: bool = False, import_job_id: int | None = None, looked: Shelf | None = None
+) -> StoredProducts:
+    """Make missing products and return all ids by external id.
+
+    overwrite False (tracking, whose key is public): what is known stays, only an empty name is filled.
+    overwrite True (imports, catalogue): stated values replace what is known.
+    looked: the shelf of these facts, when the caller has it.
+    """
+    looked = looked or shelf(source_id=source_id, facts=facts)
+    wanted, ids = looked.wanted, looked.ids
+    changed = [wanted[external_id] for external_id, (_, nameless) in looked.found.items() if overwrite or (nameless and wanted[external_id].name)]
     missing = [wanted[external_id] for external_id in sorted(wanted.keys() - ids.keys())]
     if not missing and not changed:
         return StoredProducts(ids, 0)
@@ -116,7 +142,9 @@ def _categories(names: set[str]) -> dict[str, int]:
     return found
 
 
-def orders(*, source_id: int, facts: Sequence[OrderFacts], customer_ids: Sequence[int | None], product_ids: Mapping[str, int], import_job_id: int | None = None) -> dict[str, int]:
+def orders(
+    *, source_id: int, facts: Sequence[OrderFacts], customer_ids: Sequence[int | None], product_ids: Mapping[str, int], import_job_id: int | None = None
+) -> dict[str, int]:
     """Insert orders that are new, with their lines; return the new ids by external id."""
     made = dict(
         rows.with_rows(
@@ -186,25 +214,32 @@ def reviews(*, source_id: int, facts: Sequence[ReviewFacts], customer_ids: Seque
     )  # fmt: skip
 
 
+_PERSON_COLUMNS = ("name", "email", "phone", "locale", "country", "city", "time_zone", "gender", "birth_date", "currency")
+
+
 def people(*, facts: Sequence[PersonFacts], customer_ids: Sequence[int | None], at: datetime, origin: str, cause: str) -> None:
     """Write what is said of people onto their rows, later statements winning, and their consents into the ledger."""
-    together: dict[int, dict[str, object]] = {}
+    columns: dict[int, dict[str, object]] = {}
+    spans: dict[int, tuple[datetime, datetime]] = {}
+    tags: dict[int, list[str]] = {}
+    traits: dict[int, dict[str, object]] = {}
     statements: list[consent.Statement] = []
     for item, customer_id in zip(facts, customer_ids, strict=True):
         if customer_id is None:
             continue
-        row = together.setdefault(customer_id, {"id": customer_id, "tags": [], "traits": {}})
-        for name in ("name", "email", "phone", "locale", "country", "city", "time_zone", "gender", "birth_date", "currency"):
-            if value := getattr(item, name):
-                row[name] = value
-        first = item.first_seen_at or item.seen_at
-        row["first"] = min(first, row.get("first", first))  # type: ignore[type-var]
-        row["seen"] = max(item.seen_at, row.get("seen", item.seen_at))  # type: ignore[type-var]
-        row["tags"] = [*row["tags"], *item.tags]  # type: ignore[misc]
-        row["traits"] = {**row["traits"], **item.traits}  # type: ignore[dict-item]
-        statements += [consent.Statement(customer_id, stated.channel, stated.state, stated.purpose) for stated in item.consents]
+        stated = {name: value for name in _PERSON_COLUMNS if (value := getattr(item, name))}
+        columns.setdefault(customer_id, {}).update(stated)
+        tags.setdefault(customer_id, []).extend(item.tags)
+        traits.setdefault(customer_id, {}).update(item.traits)
+        first, last = spans.get(customer_id, (item.seen_at, item.seen_at))
+        spans[customer_id] = (min(first, item.first_seen_at or item.seen_at), max(last, item.seen_at))
+        statements += [consent.Statement(customer_id, said.channel, said.state, said.purpose) for said in item.consents]
+    together = [
+        {"id": key, **columns[key], "tags": tags[key], "traits": traits[key], "first": spans[key][0], "seen": spans[key][1]}
+        for key in sorted(columns)
+    ]  # fmt: skip
     if together:
-        rows.execute("SELECT id FROM customers_customer WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sorted(together)])
+        rows.execute("SELECT id FROM customers_customer WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sorted(columns)])
         rows.with_rows(
             f"""
             UPDATE customers_customer c SET
@@ -218,20 +253,6 @@ def people(*, facts: Sequence[PersonFacts], customer_ids: Sequence[int | None], 
                 currency text, tags jsonb, traits jsonb, first timestamptz, seen timestamptz)
             WHERE c.id = r.id RETURNING c.id
             """,  # noqa: S608 - a constant
-            together.values(),
+            together,
         )
     consent.record(statements=statements, origin=origin, at=at, cause=cause)
-
-
-def seen(moments: Mapping[int, tuple[datetime, datetime]]) -> None:
-    """Widen the span in which each customer was seen; rows that it would not change are not written."""
-    ids = sorted(moments)
-    rows.execute(
-        """
-        WITH r AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS r(id, first, last)),
-        held AS (SELECT c.id FROM customers_customer c JOIN r ON r.id = c.id WHERE c.last_seen_at < r.last OR c.first_seen_at > r.first ORDER BY c.id FOR NO KEY UPDATE OF c)
-        UPDATE customers_customer c SET first_seen_at = least(c.first_seen_at, r.first), last_seen_at = greatest(c.last_seen_at, r.last)
-        FROM r JOIN held ON held.id = r.id WHERE c.id = r.id
-        """,
-        [ids, [moments[key][0] for key in ids], [moments[key][1] for key in ids]],
-    )

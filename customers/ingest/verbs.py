@@ -15,7 +15,14 @@ from customers.ingest import returns, store
 def record_customers(*, source_id: int, people: Sequence[PersonFacts], at: datetime, import_job_id: int | None = None, cause: str = "import") -> Recorded:
     """Make or find each person and write what is known onto their row; consents go to the ledger."""
     with transaction.atomic():
-        found = identity.resolve(source_id=source_id, keys=[item.key for item in people], at=at, seen=[item.first_seen_at or item.seen_at for item in people], import_job_id=import_job_id, cause=cause)
+        found = identity.resolve(
+            source_id=source_id,
+            keys=[item.key for item in people],
+            at=at,
+            seen=[item.first_seen_at or item.seen_at for item in people],
+            import_job_id=import_job_id,
+            cause=cause,
+        )
         store.people(facts=people, customer_ids=found.customer_ids, at=at, origin="import" if cause == "import" else cause, cause=cause)
         ids = _known(found.customer_ids)
         publish(FactsRecorded(customer_ids=ids, order_ids=(), at=at, cause=cause))
@@ -29,14 +36,23 @@ def record_products(*, source_id: int, products: Sequence[ProductFacts], at: dat
     return Recorded(products=stored.created)
 
 
-def record_orders(*, source_id: int, orders: Sequence[OrderFacts], at: datetime, import_job_id: int | None = None, cause: str = "import", refresh_totals: bool = True) -> Recorded:
+def record_orders(
+    *, source_id: int, orders: Sequence[OrderFacts], at: datetime, import_job_id: int | None = None, cause: str = "import", refresh_totals: bool = True
+) -> Recorded:
     """Store orders that are new with their lines, people and products; known order numbers are skipped.
 
     refresh_totals False: the caller refreshes once at the end of many calls (customers.totals).
     OrderRecorded is published per order for cause 'track' only: listeners react to what happens, not to history.
     """
     with transaction.atomic():
-        found = identity.resolve(source_id=source_id, keys=[order.person for order in orders], at=at, seen=[order.placed_at for order in orders], import_job_id=import_job_id, cause=cause)
+        found = identity.resolve(
+            source_id=source_id,
+            keys=[order.person for order in orders],
+            at=at,
+            seen=[order.placed_at for order in orders],
+            import_job_id=import_job_id,
+            cause=cause,
+        )
         products = store.products(source_id=source_id, facts=(line.product for order in orders for line in order.lines), at=at, import_job_id=import_job_id)
         made = store.orders(source_id=source_id, facts=orders, customer_ids=found.customer_ids, product_ids=products.ids, import_job_id=import_job_id)
         ids = _known(found.customer_ids)
@@ -49,14 +65,29 @@ def record_orders(*, source_id: int, orders: Sequence[OrderFacts], at: datetime,
                 publish(OrderRecorded(order_id=order_id, customer_id=owners[external_id], at=at, cause=cause))
     lines = sum(len(order.lines) for order in {order.external_id: order for order in reversed(orders)}.values() if order.external_id in made)
     return Recorded(
-        customers=len(found.created), products=products.created, orders=len(made), lines=lines, skipped=len(orders) - len(made), customer_ids=ids, order_ids=tuple(made.values())
+        customers=len(found.created),
+        products=products.created,
+        orders=len(made),
+        lines=lines,
+        skipped=len(orders) - len(made),
+        customer_ids=ids,
+        order_ids=tuple(made.values()),
     )
 
 
-def record_returns(*, source_id: int, returned: Sequence[ReturnFacts], at: datetime, import_job_id: int | None = None, cause: str = "import", refresh_totals: bool = True) -> Recorded:
+def record_returns(
+    *, source_id: int, returned: Sequence[ReturnFacts], at: datetime, import_job_id: int | None = None, cause: str = "import", refresh_totals: bool = True
+) -> Recorded:
     """Store returns that are new, matched to their purchases (see ingest.returns); record the orders first."""
     with transaction.atomic():
-        found = identity.resolve(source_id=source_id, keys=[item.person for item in returned], at=at, seen=[item.returned_at for item in returned], import_job_id=import_job_id, cause=cause)
+        found = identity.resolve(
+            source_id=source_id,
+            keys=[item.person for item in returned],
+            at=at,
+            seen=[item.returned_at for item in returned],
+            import_job_id=import_job_id,
+            cause=cause,
+        )
         products = store.products(source_id=source_id, facts=(line.product for item in returned for line in item.lines), at=at, import_job_id=import_job_id)
         made = returns.store(source_id=source_id, facts=returned, customer_ids=found.customer_ids, product_ids=products.ids, import_job_id=import_job_id)
         ids = _known([*found.customer_ids, *made.values()])

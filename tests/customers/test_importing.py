@@ -93,7 +93,6 @@ def test_rows_of_an_order_may_lie_anywhere(source, write):
     assert {order.lines.count() for order in Order.objects.all()} == {4}
 
 
-
 @pytest.mark.parametrize(
     ("encoding", "name"),
     [("utf-8", "Théière 铁壶"), ("utf-8-sig", "Théière 铁壶"), ("utf-16", "Théière 铁壶"), ("latin-1", "Théière à café"), ("gb18030", "铁制茶壶 中号")],
@@ -234,7 +233,10 @@ def test_missing_columns_are_named(write):
 
 
 def test_overrides_choose_the_column(write):
-    plan = prepare(path=write("no,when,art,n,p,price\n1,2026-01-01,a,1,2,3\n"), options=Options(overrides={"order_id": "no", "placed_at": "when", "product_id": "art", "quantity": "n", "unit_price": "p"}))
+    plan = prepare(
+        path=write("no,when,art,n,p,price\n1,2026-01-01,a,1,2,3\n"),
+        options=Options(overrides={"order_id": "no", "placed_at": "when", "product_id": "art", "quantity": "n", "unit_price": "p"}),
+    )
 
     assert plan.chosen["unit_price"] == "p"
     with pytest.raises(FileRefused, match="no column"):
@@ -269,7 +271,11 @@ def test_dry_run_tells_the_counts_and_writes_nothing(source, write):
 def test_undo_deletes_what_the_import_made_and_keeps_what_others_gave(source, write):
     ingest.record_orders(
         source_id=source.pk,
-        orders=[ingest.OrderFacts("old", datetime(2025, 1, 1, tzinfo=UTC), "EUR", (ingest.LineFacts(ingest.ProductFacts("P1"), 1, Decimal(7)),), ingest.PersonKey("u1"))],
+        orders=[
+            ingest.OrderFacts(
+                "old", datetime(2025, 1, 1, tzinfo=UTC), "EUR", (ingest.LineFacts(ingest.ProductFacts("P1"), 1, Decimal(7)),), ingest.PersonKey("u1")
+            )
+        ],
         at=clock.now(),
     )
     job, _ = carry_out(write(GOOD), source)
@@ -345,7 +351,12 @@ def test_online_retail_preset_knows_cancellations_adjustments_and_codes(source, 
     assert matched == [("C4", "2", 4), ("C4", "1", 1), ("C5", "1", 5), ("C5", None, 15), ("C6", None, 1)]
     assert Return.objects.get(external_id="C4").order.external_id == "2"
     customer = Customer.objects.get()
-    assert (customer.orders_count, customer.spent_amount, customer.currency, customer.country) == (2, Decimal("43.30") - Decimal("63.75"), "GBP", "United Kingdom")
+    assert (customer.orders_count, customer.spent_amount, customer.currency, customer.country) == (
+        2,
+        Decimal("43.30") - Decimal("63.75"),
+        "GBP",
+        "United Kingdom",
+    )
 
 
 SHOPIFY = """Name,Email,Financial Status,Paid at,Accepts Marketing,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Billing Name,Billing City,Billing Country,Cancelled at,Refunded Amount
@@ -398,7 +409,18 @@ def test_category_column_makes_categories(source, write):
 
 @pytest.mark.parametrize(
     ("written", "value"),
-    [("1234.5", "1234.5"), ("1,234.50", "1234.50"), ("1.234,50", "1234.50"), ("12,5", "12.5"), ("1,234", "1234"), ("¥ 1 200", "1200"), ("$5", "5"), ("(5.00)", "-5.00"), ("12 €", "12"), ("CNY 8", "8")],
+    [
+        ("1234.5", "1234.5"),
+        ("1,234.50", "1234.50"),
+        ("1.234,50", "1234.50"),
+        ("12,5", "12.5"),
+        ("1,234", "1234"),
+        ("¥ 1 200", "1200"),
+        ("$5", "5"),
+        ("(5.00)", "-5.00"),
+        ("12 €", "12"),
+        ("CNY 8", "8"),
+    ],
 )
 def test_numbers_are_read_as_people_write_them(written, value):
     assert values.decimal(written) == Decimal(value)

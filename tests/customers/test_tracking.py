@@ -317,7 +317,13 @@ def test_twenty_threads_with_the_same_batch_store_it_once():
     source = Source.objects.create(name="Race", write_key="wk_race", currency="EUR")
     batch = [event(number, userId=f"u{number % 7}", anonymousId=f"a{number % 5}") for number in range(50)]
     batch += [
-        {"type": "track", "event": "Order Completed", "userId": f"u{number}", "messageId": f"o{number}", "properties": {"order_id": f"{number}", "products": [{"product_id": "p", "price": 2, "quantity": 3}]}}
+        {
+            "type": "track",
+            "event": "Order Completed",
+            "userId": f"u{number}",
+            "messageId": f"o{number}",
+            "properties": {"order_id": f"{number}", "products": [{"product_id": "p", "price": 2, "quantity": 3}]},
+        }
         for number in range(7)
     ]
     batch += [{"type": "identify", "userId": "u1", "messageId": "i1", "traits": {"email": "u1@mail.example", "emailOptIn": True}}]

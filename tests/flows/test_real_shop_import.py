@@ -16,7 +16,11 @@ from django.db.models import Count, F, Sum
 from crm.core.models import Job, Source
 from customers.models import Customer, Order, OrderLine, Product, Return, ReturnLine
 
-FILE = Path(os.environ.get("PERENNIAL_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "online_retail" / "transactions_20101201_20110831.csv.gz"
+FILE = (
+    Path(os.environ.get("PERENNIAL_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+    / "online_retail"
+    / "transactions_20101201_20110831.csv.gz"
+)
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="the public retailer file is not on this machine")
 
@@ -87,10 +91,24 @@ def test_real_file_goes_in_with_exact_counts_twice_and_comes_out_again(recount):
     assert len(faults) == recount["faulty"] + recount["adjusted"]
     job.errors_file.delete()
 
-    before = (Order.objects.count(), OrderLine.objects.count(), Return.objects.count(), ReturnLine.objects.count(), Customer.objects.count(), Product.objects.count())
+    before = (
+        Order.objects.count(),
+        OrderLine.objects.count(),
+        Return.objects.count(),
+        ReturnLine.objects.count(),
+        Customer.objects.count(),
+        Product.objects.count(),
+    )
     spent = Customer.objects.aggregate(spent=Sum("spent_amount"))["spent"]
     run(str(FILE), "--preset", "online-retail", "--source", "Retailer")
-    assert (Order.objects.count(), OrderLine.objects.count(), Return.objects.count(), ReturnLine.objects.count(), Customer.objects.count(), Product.objects.count()) == before
+    assert (
+        Order.objects.count(),
+        OrderLine.objects.count(),
+        Return.objects.count(),
+        ReturnLine.objects.count(),
+        Customer.objects.count(),
+        Product.objects.count(),
+    ) == before
     assert Customer.objects.aggregate(spent=Sum("spent_amount"))["spent"] == spent
     second = Job.objects.order_by("-id").first()
     assert [second.result[name] for name in ("orders", "lines", "returns", "customers", "products")] == [0] * 5
@@ -118,7 +136,9 @@ def _check_orders(bought):
         moment = datetime.fromisoformat(row["InvoiceDate"]).replace(tzinfo=UTC)
         placed[row["InvoiceNo"]] = min(moment, placed.get(row["InvoiceNo"], moment))
     users = dict(Customer.objects.filter(identities__kind="user").values_list("pk", "identities__value"))
-    for number, total, placed_at, customer_id, count in Order.objects.annotate(count=Count("lines")).values_list("external_id", "total_amount", "placed_at", "customer_id", "count"):
+    for number, total, placed_at, customer_id, count in Order.objects.annotate(count=Count("lines")).values_list(
+        "external_id", "total_amount", "placed_at", "customer_id", "count"
+    ):
         assert (total, placed_at, users.get(customer_id, ""), count) == (totals[number], placed[number], people[number], lines[number]), number
 
 
@@ -164,5 +184,7 @@ def _check_returns(bought, returned):
     assert ReturnLine.objects.aggregate(n=Sum("quantity"))["n"] == sum(quantity for _, quantity, _ in returned)
     over = OrderLine.objects.annotate(back=Sum("return_lines__quantity")).filter(back__gt=F("quantity"))
     assert not over.exists()
-    strangers = ReturnLine.objects.filter(order_line__isnull=False).exclude(order_line__order__customer_id=F("return_record__customer_id"), order_line__product_id=F("product_id"))
+    strangers = ReturnLine.objects.filter(order_line__isnull=False).exclude(
+        order_line__order__customer_id=F("return_record__customer_id"), order_line__product_id=F("product_id")
+    )
     assert not strangers.exists()

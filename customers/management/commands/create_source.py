@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="Name of the shop or site, unique")
-        parser.add_argument("--origin", action="append", default=[], help="Origin its pages may send from, such as https://shop.example; may be repeated. None: any")
+        parser.add_argument(
+            "--origin", action="append", default=[], help="Origin its pages may send from, such as https://shop.example; may be repeated. None: any"
+        )
         parser.add_argument("--currency", default=settings.CRM_CURRENCY, help="ISO code of amounts that arrive without one")
         parser.add_argument("--locale", default="en", choices=[code for code, _ in settings.LANGUAGES], help="Language of its customers")
 

@@ -39,7 +39,11 @@ class Command(BaseCommand):
             raise CommandError("Name the file to import.")
         path = Path(str(options["file"])).expanduser().resolve()
         chosen = Options(
-            preset=str(options["preset"]), overrides=_overrides(options["map"]), zone=str(options["time_zone"]), currency=str(options["currency"]).upper(), encoding=str(options["encoding"])  # type: ignore[arg-type]
+            preset=str(options["preset"]),
+            overrides=_overrides(options["map"]),
+            zone=str(options["time_zone"]),
+            currency=str(options["currency"]).upper(),
+            encoding=str(options["encoding"]),  # type: ignore[arg-type]
         )
         try:
             plan = prepare(path=path, options=chosen)
@@ -96,7 +100,9 @@ class Command(BaseCommand):
             self.stdout.write(f"  {name} = {column}")
 
     def _say_dry_run(self, found: DryRun) -> None:
-        self.stdout.write(f"Dry run, nothing was stored: {found.rows:,} rows, {found.good_rows:,} good, {found.faulty_rows:,} with faults, {found.left_out_rows:,} left out.")
+        self.stdout.write(
+            f"Dry run, nothing was stored: {found.rows:,} rows, {found.good_rows:,} good, {found.faulty_rows:,} with faults, {found.left_out_rows:,} left out."
+        )
         for what, count, known in (
             ("orders", found.orders, found.known_orders), ("returns", found.returns, found.known_returns),
             ("customers", found.customers, found.known_customers), ("products", found.products, found.known_products),
