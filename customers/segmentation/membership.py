@@ -1,4 +1,4 @@
-"""Who is in a segment: exact stays with their beginnings and ends, recomputed as a set in one statement."""
+"""Who is in a segment: exact stays with their beginnings and ends, recomputed as sets."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,26 +26,20 @@ class Change:
     left: int
 
 
-# One statement, one snapshot: who matches, who goes, who comes. {matched} is the compiled rule with bound parameters.
-_REFRESH = """
+# Who matches against who is in, as sets. {matched} is the compiled rule with bound parameters. EXCEPT and arrays, because
+# joins against the membership table are planned as nested loops while it is young: 100,000 members then take minutes.
+_COMPARE = """
     WITH matched AS MATERIALIZED ({matched}),
-    gone AS (
-        UPDATE customers_segmentmembership AS stay SET left_at = %s
-        WHERE stay.segment_id = %s AND stay.left_at IS NULL
-          AND NOT EXISTS (SELECT 1 FROM matched WHERE matched.id = stay.customer_id)
-        RETURNING 1
-    ),
-    come AS (
-        INSERT INTO customers_segmentmembership (segment_id, customer_id, entered_at)
-        SELECT %s, matched.id, %s FROM matched
-        WHERE NOT EXISTS (
-            SELECT 1 FROM customers_segmentmembership AS stay
-            WHERE stay.segment_id = %s AND stay.customer_id = matched.id AND stay.left_at IS NULL
-        )
-        ON CONFLICT DO NOTHING
-        RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM matched), (SELECT count(*) FROM come), (SELECT count(*) FROM gone)
+    stays AS MATERIALIZED (SELECT customer_id FROM customers_segmentmembership WHERE segment_id = %s AND left_at IS NULL),
+    entering AS (SELECT id FROM matched EXCEPT SELECT customer_id FROM stays),
+    leaving AS (SELECT customer_id FROM stays EXCEPT SELECT id FROM matched)
+    SELECT (SELECT count(*) FROM matched), ARRAY(SELECT id FROM entering), ARRAY(SELECT customer_id FROM leaving)
+"""
+_LEAVE = "UPDATE customers_segmentmembership SET left_at = %s WHERE segment_id = %s AND left_at IS NULL AND customer_id = ANY(%s)"
+# A customer erased since the comparison is no longer there to enter.
+_ENTER = """
+    INSERT INTO customers_segmentmembership (segment_id, customer_id, entered_at)
+    SELECT %s, id, %s FROM customers_customer WHERE id = ANY(%s) ORDER BY id
 """
 
 
@@ -62,8 +56,13 @@ def refresh(*, segment_id: int, at: datetime, cause: str = "schedule") -> Change
             raise NotFound
         matched, params = _compiled(tree.parse(segment.rule), at)
         with connection.cursor() as cursor:
-            cursor.execute(_REFRESH.format(matched=matched), [*params, at, segment_id, segment_id, at, segment_id])
-            members, entered, left = cursor.fetchone()
+            cursor.execute(_COMPARE.format(matched=matched), [*params, segment_id])
+            members, entering, leaving = cursor.fetchone()
+            if leaving:
+                cursor.execute(_LEAVE, [at, segment_id, leaving])
+            if entering:
+                cursor.execute(_ENTER, [segment_id, at, entering])
+        entered, left = len(entering), len(leaving)
         Segment.objects.filter(pk=segment_id).update(members_count=members, evaluated_at=at)
         if entered or left:
             publish(SegmentChanged(segment_id=segment_id, entered=entered, left=left, at=at, cause=cause))

@@ -386,7 +386,7 @@ def test_refresh_takes_the_same_few_statements_for_any_size(django_assert_num_qu
         CustomerFactory()
     segment = SegmentFactory(rule={})
 
-    with django_assert_num_queries(6):  # savepoint, lock, segment, refresh, count, release
+    with django_assert_num_queries(7):  # savepoint, lock, segment, comparison, those who enter, count, release
         assert membership.refresh(segment_id=segment.pk, at=NOW).entered == 30
     assert list(membership.member_ids(segment_id=segment.pk)) == sorted(Customer.objects.values_list("pk", flat=True))
     assert membership.members(segment_id=segment.pk).count() == 30
