@@ -1,5 +1,6 @@
 """Everything this app contributes to the shared registries, in one visible list."""
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import panels
@@ -9,7 +10,7 @@ from crm.core.registries import SearchSource, TimelineSource, search_sources, ti
 
 def register() -> None:
     """Fill the registries; called once from the app's ready()."""
-    from support import contributions
+    from support import contributions, intents
     from support.ml import training
 
     panels.register(slot="customer.side", title=_("Conversations"), url_name="support:customer-panel", order=30, permission="support.view")
@@ -23,5 +24,6 @@ def register() -> None:
             purpose=_("Names the intent of each chat message, and refuses messages that fit none."),
             run=training.run,
             main_metric="accuracy",
+            word=lambda code: intents.name(code, get_language() or "en"),
         )
     )

@@ -167,7 +167,7 @@ def table(code: str) -> str:
 
 def cell(text: str) -> str:
     """Return a text cell of a report table; labels nobody listed stay as they are."""
-    return str(CELLS.get(text, text))
+    return str(CELLS.get(text) or NAMES.get(text) or text)
 
 
 def name(code: str) -> str:

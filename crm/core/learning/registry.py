@@ -55,6 +55,7 @@ class TrainingTask:
     run: `run(as_of=…, force=…) -> TrainingOutcome`.  depends_on: tasks to run before it under --all.
     schedule: "daily" or "weekly", read by crm/schedule.py.
     main_metric: the key of ModelVersion.metrics that pages show first; higher_is_better says how to read it.
+    word: what a class in its report's tables is called in the reader's language, for classes only the app knows.
     """
 
     name: str
@@ -65,6 +66,7 @@ class TrainingTask:
     purpose: str | Promise = ""
     main_metric: str = ""
     higher_is_better: bool = True
+    word: Callable[[str], str] | None = None
 
 
 class TaskUnknown(CrmError):
