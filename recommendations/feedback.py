@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -115,11 +116,14 @@ def counts_by_period(*, edges: Sequence[datetime]) -> list[FeedbackCounts]:
     """Return the counts of each period between neighbouring edges, half-open, in the order given. One query."""
     periods = list(pairwise(edges))
     rows = RecommendationFeedback.objects.filter(at__gte=edges[0], at__lt=edges[-1]).order_by().values("kind")
-    counted = {
-        row["kind"]: row
-        for row in rows.annotate(**{f"period_{index}": Count("id", filter=Q(at__gte=start, at__lt=end)) for index, (start, end) in enumerate(periods)})
-    }
-    return [FeedbackCounts(**{kind: counted.get(kind, {}).get(f"period_{index}", 0) for kind in FeedbackKind.values}) for index in range(len(periods))]
+    numbered = {f"period_{index}": Count("id", filter=Q(at__gte=start, at__lt=end)) for index, (start, end) in enumerate(periods)}
+    found: list[Any] = list(rows.annotate(**numbered))
+    counted = {row["kind"]: row for row in found}
+
+    def of(index: int, kind: str) -> int:
+        return int(counted[kind][f"period_{index}"]) if kind in counted else 0
+
+    return [FeedbackCounts(**{kind: of(index, kind) for kind in FeedbackKind.values}) for index in range(len(periods))]
 
 
 def _row(customer_id: int, product_id: int, kind: str, origin: str, at: datetime, external_id: str, model_version: int) -> RecommendationFeedback:

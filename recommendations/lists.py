@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from crm.core import locks
 from crm.core.learning import modelstore
 from crm.core.learning.modelstore import LoadedModel, ModelCorrupt, ModelIncompatible, ModelMissing
+from crm.core.models import ModelVersion
 from customers.models import Product
 from recommendations import explain
 from recommendations.ml import dataset, holdout
@@ -100,7 +102,7 @@ def _serving() -> tuple[ShopRanker | None, int, str]:
         version = modelstore.champion(TASK)
         ranker = modelstore.build(TASK, build_ranker)
     except ModelMissing as missing:
-        failed = modelstore.ModelVersion.objects.filter(task=TASK).order_by("-version").values_list("notes", flat=True).first()
+        failed = ModelVersion.objects.filter(task=TASK).order_by("-version").values_list("notes", flat=True).first()
         logger.warning("no recommendation model", extra={"reason": missing.text})
         return None, 0, "too_little" if version is None and failed else "missing"
     except ModelCorrupt:
@@ -210,7 +212,7 @@ def _write_customers(ranker: ShopRanker, rows: Interactions, version: int, as_of
     return written
 
 
-def _replace_batch(customer_ids: list[int], lines: list[tuple[object, ...]]) -> int:
+def _replace_batch(customer_ids: list[int], lines: Sequence[tuple[Any, ...]]) -> int:
     with transaction.atomic():
         # Two refreshes of the same customers would otherwise meet in the unique constraint.
         locks.take("recommendations:customers")
@@ -230,7 +232,7 @@ def _still_there(table: str, ids: set[object]) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def _copy(model: type[models.Model], columns: tuple[str, ...], lines: list[tuple[object, ...]]) -> None:
+def _copy(model: type[models.Model], columns: tuple[str, ...], lines: Sequence[tuple[Any, ...]]) -> None:
     """Write rows with COPY: ten times the speed of INSERT for lists of many thousand rows."""
     from psycopg.types.json import Jsonb
 

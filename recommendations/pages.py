@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from crm.core import charts, formats, model_words
+from crm.core import formats, model_pages, model_words
 from crm.core.charts import Chart
 from crm.core.errors import NotFound
 from crm.core.learning.reports import ModelReport, ReportedFigure
@@ -171,7 +171,7 @@ def _serving(state: ListState | None) -> Serving:
         refreshed_at=state.refreshed_at if state else None,
         customers=state.customers if state else 0,
         comparisons=[_comparison(figure) for figure in report.figures if version],
-        chart=_chart(report) if version else None,
+        chart=model_pages.comparison(report, title=_("Advantage over what is popular")) if version else None,
         # Counted up to what is needed only: the page wants "you have n", not a scan of a million orders.
         orders=0 if version else len(Order.objects.filter(customer__isnull=False).order_by().values_list("pk")[:needed]),
         orders_needed=needed,
@@ -179,26 +179,16 @@ def _serving(state: ListState | None) -> Serving:
 
 
 def _comparison(figure: ReportedFigure) -> Comparison:
-    told = (lambda value: formats.percent(value, 1)) if figure.style == "share" else (lambda value: formats.number(value, 3))
+    def told(value: float | None) -> str:
+        return formats.percent(value, 1) if figure.style == "share" else formats.number(value, 3)
+
     has_interval = figure.low is not None and figure.high is not None
     return Comparison(
         label=model_words.figure(figure.name),
         model=told(figure.value),
         interval=f"{told(figure.low)} – {told(figure.high)}" if has_interval else "",
-        baseline=told(figure.baseline) if figure.baseline is not None else formats.MISSING,
+        baseline=told(figure.baseline),
     )
-
-
-def _chart(report: ModelReport) -> Chart | None:
-    """Return the model's advantage over popularity with its interval, for the figures that have one."""
-    rows = [
-        charts.Interval(
-            label=model_words.figure(figure.name), estimate=figure.value - figure.baseline, low=figure.low - figure.baseline, high=figure.high - figure.baseline
-        )
-        for figure in report.figures
-        if figure.style == "share" and None not in (figure.value, figure.baseline, figure.low, figure.high)
-    ]
-    return charts.lift_interval(rows, title=_("Advantage over what is popular")) if rows else None
 
 
 def _product_lookup(text: str, product_id: int | None, at: datetime, behind: Backdrop) -> Lookup:

@@ -32,4 +32,4 @@ def client_ip(request: HttpRequest) -> str:
 def wants_part(request: HttpRequest) -> bool:
     """Return whether htmx asks for a part of the page; a boosted link or a restored history entry needs the whole."""
     htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+    return htmx is not None and bool(htmx) and not htmx.boosted and not htmx.history_restore_request

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from crm.core import formats, job_kinds, model_words
 from crm.core.errors import NotFound
@@ -23,7 +24,7 @@ ACTIVE = (JobState.WAITING, JobState.RUNNING)
 # Words of the figures that jobs leave in `result`; a figure without a word here is shown under its own name.
 RESULT_LABELS = {
     "rows": gettext_lazy("Rows read"),
-    "created": gettext_lazy("New"),
+    "created": pgettext_lazy("rows", "New"),
     "updated": gettext_lazy("Changed"),
     "duplicates": gettext_lazy("Already there"),
     "skipped": gettext_lazy("Left out"),
@@ -158,7 +159,7 @@ def job_page(job_id: int, *, now: datetime) -> JobPage:
             for name, value in job.result.items()
             if isinstance(value, (int, float, str, bool)) and value != ""
         ],
-        errors_name=job.errors_file.name.rsplit("/", 1)[-1] if job.errors_file else "",
+        errors_name=Path(job.errors_file.name or "").name if job.errors_file else "",
         can_be_cancelled=not job.is_over and not job.cancel_requested,
     )
 
@@ -182,7 +183,7 @@ def _line(job: Job, now: datetime) -> JobLine:
         done=job.done,
         total=job.total,
         share=min(job.done / job.total, 1.0) if job.total else None,
-        message=job.message,
+        message=job.told,
         created_by=str(job.created_by) if job.created_by else "",
         created_at=job.created_at,
         started_at=job.started_at,

@@ -1,5 +1,7 @@
 """Pages of long work: the list, one job, its cancel button, its errors file, the ring in the top bar."""
 
+from pathlib import Path
+
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -58,7 +60,7 @@ def errors_file(request: HttpRequest, job_id: int) -> HttpResponseBase:
         stored = job.errors_file.open("rb")
     except FileNotFoundError as missing:
         raise Http404(_("The errors file of this job is no longer there.")) from missing
-    return FileResponse(stored, as_attachment=True, filename=job.errors_file.name.rsplit("/", 1)[-1])
+    return FileResponse(stored, as_attachment=True, filename=Path(job.errors_file.name or "").name)
 
 
 @require_GET

@@ -151,11 +151,13 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
         algorithm=model_words.name(champion.algorithm) if champion else "",
         seconds=champion.seconds if champion else None,
         figures=lines,
-        comparison=_comparison(report),
+        comparison=comparison(report, title=_("Difference to the simple baseline, 95% interval")),
         calibration=_calibration(report.calibration),
         tables=[
             TableView(
-                model_words.table(table.name), [model_words.column(column) for column in table.columns], [[_cell(cell) for cell in row] for row in table.rows]
+                model_words.table(table.name),
+                [model_words.column(column) for column in table.columns],
+                [[_cell(cell, task) for cell in row] for row in table.rows],
             )
             for table in report.tables
         ],
@@ -166,7 +168,7 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
                 job.pk,
                 job.state,
                 str(JobState(job.state).label),
-                job.message or model_words.sentence(job.error[:200]),
+                job.told or model_words.sentence(job.error[:200]),
                 job.created_at,
                 str(job.created_by or ""),
             )
@@ -257,26 +259,26 @@ def _told(value: float | None, style: str) -> str:
     return formats.number(value, 3 if value is not None and abs(value) < 10 else 1)
 
 
-def _cell(cell: Any) -> str:
+def _cell(cell: Any, task: TrainingTask) -> str:
     if isinstance(cell, bool):
         return _("yes") if cell else _("no")
     if isinstance(cell, float):
         return formats.number(cell, 3 if abs(cell) < 10 else 1)
     if isinstance(cell, int) or cell is None:
         return formats.number(cell)
-    return model_words.cell(str(cell))
+    text = str(cell)
+    word = model_words.cell(text)
+    return task.word(text) if word == text and task.word else word
 
 
-def _comparison(report: ModelReport) -> Chart | None:
+def comparison(report: ModelReport, *, title: str) -> Chart | None:
     """Return model against baseline as differences with their intervals; only figures that are shares can share a scale."""
-    rows = [
-        charts.Interval(
-            label=model_words.figure(figure.name), estimate=figure.value - figure.baseline, low=figure.low - figure.baseline, high=figure.high - figure.baseline
-        )
-        for figure in report.figures
-        if figure.style == "share" and None not in (figure.value, figure.baseline, figure.low, figure.high)
-    ]
-    return charts.lift_interval(rows, title=_("Difference to the simple baseline, 95% interval")) if rows else None
+    rows = []
+    for figure in report.figures:
+        if figure.style == "share" and figure.value is not None and figure.low is not None and figure.high is not None and figure.baseline is not None:
+            base = figure.baseline
+            rows.append(charts.Interval(label=model_words.figure(figure.name), estimate=figure.value - base, low=figure.low - base, high=figure.high - base))
+    return charts.lift_interval(rows, title=title) if rows else None
 
 
 def _calibration(bins: Sequence[CalibrationBin]) -> Chart | None:

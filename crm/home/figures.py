@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
 from django.conf import settings
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import Count, F, Max, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -140,7 +140,7 @@ def sales(shown: Period) -> list[Kpi]:
     ]
 
 
-def _read(orders: "Order.objects") -> tuple[_Days, str]:  # type: ignore[name-defined]
+def _read(orders: "QuerySet[Order]") -> tuple[_Days, str]:
     """Return the sums per day and the currency most orders are in. One query."""
     rows = list(
         orders.annotate(day=TruncDate("placed_at"))
@@ -160,7 +160,7 @@ def _read(orders: "Order.objects") -> tuple[_Days, str]:  # type: ignore[name-de
     days = _Days()
     for day, code, revenue, count, known, returning in rows:
         counted = (float(revenue), count) if code == main else (0.0, 0)
-        days.by_day.setdefault(day, _Sums()).add(_Sums(*counted, orders=count, known=known, returning=returning))
+        days.by_day.setdefault(day, _Sums()).add(_Sums(revenue=counted[0], priced=counted[1], orders=count, known=known, returning=returning))
     return days, main
 
 
