@@ -120,7 +120,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("body", "status", "code", "headers"), REFUSALS)
+@pytest.mark.parametrize(("body", "status", "code", "headers"), REFUSALS, ids=[f"{refusal[2]}-{number}" for number, refusal in enumerate(REFUSALS)])
 def test_bad_bodies_are_refused_in_json_and_store_nothing(source, body, status, code, headers):
     assert_refused(post("/v1/batch", body, headers=headers), status, code)
 
