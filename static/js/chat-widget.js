@@ -331,7 +331,17 @@ text.addEventListener('input', () => {
   line.send({type: 'typing'});
 });
 
-part('person').addEventListener('click', () => reply({type: 'person'}, {person: true}));
+/** Asked before the line is up or while it is down, the wish goes by request, until it arrives; a repeat is harmless. */
+async function askPerson() {
+  if (isUp && line.send({type: 'person'})) return;
+  try {
+    if (!token) await renew();
+    const news = await request('act', {person: true});
+    enter(news.state);
+    take(news);
+  } catch { setTimeout(askPerson, 2000); }
+}
+part('person').addEventListener('click', askPerson);
 
 part('rating').addEventListener('submit', async (event) => {
   event.preventDefault();
