@@ -24,7 +24,7 @@ VERSIONS_SHOWN = 25
 RUNS_SHOWN = 10
 RETRAIN_TASK = "crm.core.tasks.retrain"
 # Health of a training task, worst first; the words are in templates/models/list.html.
-FAILING, UNTRAINED, KEPT, SERVING = "failing", "untrained", "kept", "serving"
+FAILING, UNTRAINED, BEATEN, KEPT, SERVING = "failing", "untrained", "beaten", "kept", "serving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class FigureLine:
 class ModelCard:
     """One training task on the list.
 
-    health: failing (the newest run gave no model), untrained, kept (a newer version lost to the serving one), serving.
+    health: failing (the newest run gave no model), untrained, beaten (trained, but no version beats
+    the simple baseline), kept (a newer version lost to the serving one), serving.
     needs: why there is no model, as the last failed run put it.
     """
 
@@ -200,11 +201,11 @@ def _card(task: TrainingTask, champion: ModelVersion | None, latest: ModelVersio
 
 
 def health(champion: ModelVersion | None, latest: ModelVersion | None) -> str:
-    """Return failing, untrained, kept or serving from the serving and the newest version of a task."""
+    """Return the state of a task from its serving and its newest version."""
     if latest is not None and latest.state == ModelState.FAILED:
         return FAILING if champion else UNTRAINED
     if champion is None:
-        return UNTRAINED
+        return BEATEN if latest is not None else UNTRAINED
     return KEPT if latest is not None and latest.version > champion.version else SERVING
 
 

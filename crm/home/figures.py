@@ -57,13 +57,15 @@ class Period:
 
 @dataclass(slots=True)
 class _Sums:
-    """Orders of one day or period. revenue: of the main currency; known, returning: orders with a customer, of a repeat one."""
+    """Orders of one day or period. revenue: of the main currency; known, returning: orders with a customer, of a repeat
+    one.  people: different customers of a day; over several days it counts who came twice twice, so it is drawn only."""
 
     revenue: float = 0.0
     priced: int = 0
     orders: int = 0
     known: int = 0
     returning: int = 0
+    people: int = 0
 
     def add(self, row: "_Sums") -> None:
         self.revenue += row.revenue
@@ -71,6 +73,7 @@ class _Sums:
         self.orders += row.orders
         self.known += row.known
         self.returning += row.returning
+        self.people += row.people
 
     @property
     def order_value(self) -> float | None:
@@ -134,6 +137,7 @@ def sales(shown: Period) -> list[Kpi]:
             full=formats.number(people["now"]),
             change=_change(people["now"], people["before"]),
             note=_("to the 30 days before"),
+            spark=charts.sparkline([day.people for day in now], title=_("Active customers per day"), labels=labels),
         ),
         kpi(_("Repeat rate"), formats.percent, charts.as_percent, lambda sums: sums.repeat_rate, _("Orders by returning customers per day")),
         kpi(_("Average order"), money.short, money, lambda sums: sums.order_value, _("Average order per day")),
@@ -149,18 +153,19 @@ def _read(orders: "QuerySet[Order]") -> tuple[_Days, str]:
             revenue=Sum("total_amount"),
             orders=Count("id"),
             known=Count("customer_id"),
+            people=Count("customer_id", distinct=True),
             returning=Count("id", filter=Q(customer__first_order_at__lt=F("placed_at"))),
         )
         .order_by("day", "currency")
     )
     seen: Counter[str] = Counter()
-    for _day, code, _revenue, count, _known, _returning in rows:
+    for _day, code, _revenue, count, *_rest in rows:
         seen[code] += count
     main = max(seen, key=lambda code: (seen[code], code), default=settings.CRM_CURRENCY)
     days = _Days()
-    for day, code, revenue, count, known, returning in rows:
+    for day, code, revenue, count, known, people, returning in rows:
         counted = (float(revenue), count) if code == main else (0.0, 0)
-        days.by_day.setdefault(day, _Sums()).add(_Sums(revenue=counted[0], priced=counted[1], orders=count, known=known, returning=returning))
+        days.by_day.setdefault(day, _Sums()).add(_Sums(revenue=counted[0], priced=counted[1], orders=count, known=known, returning=returning, people=people))
     return days, main
 
 

@@ -241,7 +241,7 @@ def _models() -> Action | None:
         champion = next((version for state, version in versions[task.name] if state == ModelState.CHAMPION), None)
         failed = next((version for state, version in versions[task.name] if state == ModelState.FAILED), 0)
         if champion is None:
-            troubled.append((str(task.title), _("not trained yet, its simple baseline serves"), _link("core:model", args=[task.name])))
+            troubled.append((str(task.title), _("none serves yet, its simple baseline does"), _link("core:model", args=[task.name])))
         elif failed > champion:
             troubled.append((str(task.title), _("the last training failed, an older version serves"), _link("core:model", args=[task.name])))
     if not troubled:

@@ -89,6 +89,7 @@ def test_the_list_tells_the_figure_beside_what_no_learning_gives(client, analyst
         (["good", "failed"], "failing"),
         (["good", "worse"], "kept"),
         (["failed", "good"], "serving"),
+        (["worse"], "beaten"),
     ],
 )
 def test_health_follows_the_newest_run(states, health):
