@@ -39,8 +39,6 @@ def held_by_session(key: str) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_number(key)])
 
 
-
-
 def _number(key: str) -> int:
     # Two 32-bit halves: a collision only makes two unrelated callers wait for each other.
     raw = key.encode()

@@ -27,6 +27,7 @@ from customers.models import Customer, Order, Portrait, Product, Return, Segment
 from customers.segmentation import membership
 from recommendations import feedback, ranking
 from support import conversations, knowledge, labels, replies
+from support.ml import dataset
 from support.models import Message
 from support.models.conversation import Author
 from tests.servers import free_port
@@ -123,7 +124,7 @@ def test_from_a_retailers_file_to_the_next_training(outbox: Path, django_capture
     posted = conversations.post(conversation_id=chat.pk, author=Author.VISITOR, text="How long do I have to send something back if I don't like it?", now=sent_at)
     replies.draft(message_id=posted.message.pk, now=sent_at)
     answer = Message.objects.get(conversation=chat, author=Author.BOT, kind="answer")
-    assert answer.data["slug"] == "return_policy"
+    assert answer.data["article"] == "return_policy"
     question = Message.objects.get(pk=posted.message.pk)
     assert question.intent == "return_policy"
 
@@ -137,7 +138,10 @@ def test_from_a_retailers_file_to_the_next_training(outbox: Path, django_capture
     assert registry.run("lifecycle", as_of=AS_OF).state is Outcome.SKIPPED
     again = registry.run("recommendations", as_of=later)
     assert again.state in {Outcome.TRAINED, Outcome.KEPT}
-    relearnt = registry.run("intents", as_of=later)
-    assert relearnt.state in {Outcome.TRAINED, Outcome.KEPT}
-    assert relearnt.version is not None
-    assert relearnt.version.rows == ModelVersion.objects.get(task="intents", version=1).rows + 1
+    assert ("How long do I have to send something back if I don't like it?", "return_request") in _intent_rows(later)
+
+
+def _intent_rows(as_of: datetime) -> set[tuple[str, str]]:
+    """What the next intent training would read; training itself takes half a minute and is tested with the support app."""
+    examples = dataset.read(as_of=as_of)
+    return set(zip(examples.texts, examples.labels, strict=True))
