@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "crm.core.outage.OutageMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "crm.core.compression.PageCompressionMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "crm.core.tracking_cors.TrackingCorsMiddleware",
