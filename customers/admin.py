@@ -3,7 +3,11 @@
 Every list names its joins, so none asks per row; columns that programs compute are read-only.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -79,10 +83,18 @@ class ReturnLineInline(_FixedInline):
         return super().get_queryset(request).select_related("product", "order_line")
 
 
+class _KnownValues(admin.AllValuesFieldListFilter):
+    """The values there are, with a word for the empty one: Django prints a link without a text for it."""
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or formats.MISSING}
+
+
 @admin.register(Customer)
 class CustomerAdmin(admin.ModelAdmin):
     list_display = ("__str__", "email", "country", "stage", "orders_count", "spent", "last_order_at", "last_seen_at", "source")
-    list_filter = ("is_anonymous", "portrait__stage", "portrait__rfm_group", "source", ("merged_into", admin.EmptyFieldListFilter), "locale")
+    list_filter = ("is_anonymous", "portrait__stage", "portrait__rfm_group", "source", ("merged_into", admin.EmptyFieldListFilter), ("locale", _KnownValues))
     list_select_related = ("portrait", "source")
     search_fields = ("name", "email", "phone", "public_id__iexact", "identities__value__iexact")
     search_help_text = _("Name, e-mail, phone, public id, or any identity in full")
@@ -213,6 +225,7 @@ class OrderAdmin(admin.ModelAdmin):
     list_select_related = ("customer", "source")
     search_fields = ("external_id", "customer__name", "customer__email")
     date_hierarchy = "placed_at"
+    list_per_page = 50
     show_full_result_count = False
     raw_id_fields = ("customer",)
     readonly_fields = (
