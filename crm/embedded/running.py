@@ -301,7 +301,7 @@ def _logins() -> list[tuple[str, str, str]]:
         return []
     from django.contrib.auth import get_user_model
 
-    existing = set(get_user_model().objects.filter(username__in=[login.username for login in LOGINS]).values_list("username", flat=True))
+    existing = set(get_user_model().objects.filter(username__in=[login.username for login in LOGINS], is_active=True).values_list("username", flat=True))
     connections.close_all()
     return [(str(login.role.label), login.username, login.password) for login in LOGINS if login.username in existing]
 
