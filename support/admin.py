@@ -67,7 +67,19 @@ class ConversationAdmin(admin.ModelAdmin):
 
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):
-    list_display = ["conversation", "seq", "author", "short_text", "kind", "intent_name", "confidence", "in_scope", "corrected_intent", "reply_state", "sent_at"]
+    list_display = [
+        "conversation",
+        "seq",
+        "author",
+        "short_text",
+        "kind",
+        "intent_name",
+        "confidence",
+        "in_scope",
+        "corrected_intent",
+        "reply_state",
+        "sent_at",
+    ]
     list_filter = ["author", "kind", "is_note", "in_scope", "reply_state", "language", "intent", "sent_at"]
     list_select_related = ["conversation"]
     search_fields = ["text", "conversation__public_id"]

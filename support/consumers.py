@@ -43,7 +43,8 @@ FLOOD, UNKNOWN, EXPIRED, FOREIGN, SILENT = 4429, 4401, 4402, 4403, 4408
 
 async def in_thread(function: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
     """Run a function that uses the database in this module's threads."""
-    return await DatabaseSyncToAsync(function, thread_sensitive=False, executor=pool)(*args, **kwargs)
+    answer: Answer = await DatabaseSyncToAsync(function, thread_sensitive=False, executor=pool)(*args, **kwargs)
+    return answer
 
 
 class ChatConsumer(AsyncWebsocketConsumer):
@@ -128,9 +129,7 @@ class VisitorConsumer(ChatConsumer):
                 await self._deliver()
             case frames.Rate():
                 if self.conversation_id is not None:
-                    await in_thread(
-                        conversations.rate, conversation_id=self.conversation_id, csat=frame.score, comment=frame.comment, now=clock.now()
-                    )
+                    await in_thread(conversations.rate, conversation_id=self.conversation_id, csat=frame.score, comment=frame.comment, now=clock.now())
             case frames.Ping():
                 await self.send(text_data='{"type":"pong"}')
 
@@ -199,7 +198,13 @@ class VisitorConsumer(ChatConsumer):
         """Return the message and, when the socket was not in its conversation yet, that conversation."""
         assert self.visitor is not None  # noqa: S101  (handle() lets nobody else through)
         return visitors.write(
-            self.visitor, conversation_id=self.conversation_id, text=frame.text, client_id=frame.client_id, choice=frame.choice, language=self.language, now=clock.now()
+            self.visitor,
+            conversation_id=self.conversation_id,
+            text=frame.text,
+            client_id=frame.client_id,
+            choice=frame.choice,
+            language=self.language,
+            now=clock.now(),
         )
 
     def _asked_for_person(self) -> Conversation:
@@ -343,6 +348,8 @@ def _rows_after(conversation_id: int, seq: int) -> tuple[list[Any], int]:
 
 
 def _with_agent(conversation_id: int | None) -> Conversation | None:
+    if conversation_id is None:
+        return None
     return Conversation.objects.select_related("agent").filter(pk=conversation_id).first()
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from crm.core import audit, locks
 from crm.core.errors import Conflict, CrmError, NotFound
@@ -32,12 +33,12 @@ OPEN_STATES = (ConversationState.BOT, ConversationState.QUEUED, ConversationStat
 
 class ConversationMissing(NotFound):
     code = "conversation_missing"
-    message = "There is no such conversation."
+    message = gettext_noop("There is no such conversation.")
 
 
 class TextEmpty(CrmError):
     code = "text_empty"
-    message = "A message needs at least one visible character."
+    message = gettext_noop("A message needs at least one visible character.")
 
 
 class TextTooLong(CrmError):
@@ -52,17 +53,17 @@ class ClientIdBad(CrmError):
 
 class ConversationOver(Conflict):
     code = "conversation_over"
-    message = "This conversation ended some time ago; a new one begins."
+    message = gettext_noop("This conversation ended some time ago; a new one begins.")
 
 
 class AlreadyTaken(Conflict):
     code = "already_taken"
-    message = "Someone else has taken this conversation."
+    message = gettext_noop("Someone else has taken this conversation.")
 
 
 class RatingBad(CrmError):
     code = "rating_bad"
-    message = "A rating is a whole number from 1 to 5."
+    message = gettext_noop("A rating is a whole number from 1 to 5.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,7 @@ def for_visitor(*, source_id: int, visitor_id: str, customer_id: int | None, lan
         found = current(source_id=source_id, visitor_id=visitor_id, customer_id=customer_id)
         if found and not _is_over(found, now):
             return adopt(conversation=found, customer_id=customer_id)
-        return open(
-            source_id=source_id, visitor_id=visitor_id, customer_id=customer_id, is_verified=customer_id is not None, language=language, now=now
-        )
+        return open(source_id=source_id, visitor_id=visitor_id, customer_id=customer_id, is_verified=customer_id is not None, language=language, now=now)
 
 
 def adopt(*, conversation: Conversation, customer_id: int | None) -> Conversation:

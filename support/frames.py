@@ -108,9 +108,7 @@ def agent_frame(text: str | None) -> Frame:
     return _parsed(text, AGENT, _AGENT_FIELDS, conversation_is_text=False)
 
 
-def _parsed(
-    text: str | None, kinds: dict[str, type[Frame]], fields: dict[type[Frame], dict[str, bool]], *, conversation_is_text: bool
-) -> Frame:
+def _parsed(text: str | None, kinds: dict[str, type[Frame]], fields: dict[type[Frame], dict[str, bool]], *, conversation_is_text: bool) -> Frame:
     if text is None or len(text.encode("utf-8", "ignore")) > LARGEST:
         raise BadFrame
     try:

@@ -153,9 +153,7 @@ def _load_articles(is_demo: bool) -> tuple[int, int]:
         head, body = _front_matter(path.read_text(encoding="utf-8"))
         intents = [label.strip() for label in head["intents"].strip("[]").split(",") if label.strip()]
         article, is_new = Article.objects.get_or_create(slug=slug, defaults={"intents": intents, "is_demo": is_demo})
-        _, text_is_new = ArticleText.objects.get_or_create(
-            article=article, language=language, defaults={"title": head["title"], "body": body}
-        )
+        _, text_is_new = ArticleText.objects.get_or_create(article=article, language=language, defaults={"title": head["title"], "body": body})
         made, texts = made + is_new, texts + text_is_new
     return made, texts
 

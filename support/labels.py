@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from crm.core import audit
 from crm.core.errors import CrmError, NotFound
@@ -17,13 +18,13 @@ from support.models.labels import OUT_OF_SCOPE, ExampleOrigin
 
 class MessageMissing(NotFound):
     code = "message_missing"
-    message = "There is no such visitor message."
+    message = gettext_noop("There is no such visitor message.")
 
 
 class LabelUnknown(CrmError):
     code = "label_unknown"
     status = 422
-    message = "There is no intent of that name."
+    message = gettext_noop("There is no intent of that name.")
 
 
 def known_labels() -> set[str]:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case, Count, F, IntegerField, Prefetch, Q, QuerySet, Value, When
+from django.db.models.expressions import Combinable
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
@@ -251,7 +252,7 @@ def tab_counts(viewer: User) -> dict[str, int]:
 def _listed(tab: str, viewer: User) -> "QuerySet[Conversation]":
     found = Conversation.objects.select_related("customer", "agent")
     # Whoever waits longest comes first; conversations in which nobody waits follow, newest first.
-    waiting_first = [F("waiting_since").asc(nulls_last=True), "-last_message_at", "-pk"]
+    waiting_first: list[str | Combinable] = [F("waiting_since").asc(nulls_last=True), "-last_message_at", "-pk"]
     match tab:
         case "mine":
             snoozed_last = Case(When(state=ConversationState.SNOOZED, then=Value(1)), default=Value(0), output_field=IntegerField())
@@ -393,7 +394,7 @@ def _system_text(row: Message) -> str:
 
 
 def _context(found: Conversation) -> Context:
-    if found.customer is None:
+    if found.customer_id is None:
         same = Conversation.objects.filter(source_id=found.source_id, visitor_id=found.visitor_id, is_verified=False)
     else:
         same = Conversation.objects.filter(customer_id=found.customer_id)
@@ -415,8 +416,8 @@ class TicketsPage:
     state: str
     tabs: list[Tab]
     listing: "Page[Ticket]"
-    states: list[tuple[str, str]]
-    priorities: list[tuple[int, str]]
+    states: list[tuple[str, str | Promise]]
+    priorities: list[tuple[int, str | Promise]]
 
 
 def tickets_page(*, state: str = "", number: str = "1") -> TicketsPage:
@@ -426,7 +427,7 @@ def tickets_page(*, state: str = "", number: str = "1") -> TicketsPage:
     tabs = [Tab(value, label, counts.get(value, 0), value == state) for value, label in TicketState.choices]
     order = ["-solved_at", "-pk"] if state == TicketState.SOLVED else ["-priority", "opened_at", "pk"]
     found = Ticket.objects.filter(state=state).select_related("customer", "assignee", "conversation").order_by(*order)
-    return TicketsPage(state, tabs, Paginator(found, ROWS_PER_PAGE).get_page(number), TicketState.choices, TicketPriority.choices)
+    return TicketsPage(state, tabs, Paginator(found, ROWS_PER_PAGE).get_page(number), [*TicketState.choices], [*TicketPriority.choices])
 
 
 @dataclass(frozen=True, slots=True)

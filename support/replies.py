@@ -141,14 +141,10 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, now: datet
     """Post the draft under the conversation's lock unless a person or the visitor moved on, and settle the row."""
     with transaction.atomic():
         conversation = conversations.locked(message.conversation_id)
-        later = set(
-            Message.objects.filter(conversation=conversation, seq__gt=message.seq, is_note=False).values_list("author", flat=True)
-        )
+        later = set(Message.objects.filter(conversation=conversation, seq__gt=message.seq, is_note=False).values_list("author", flat=True))
         if conversation.state != ConversationState.BOT or Author.AGENT in later:
             _settle(message, judged, ReplyState.DISCARDED)
-            audit.record(
-                actor=None, actor_label="assistant", action="reply.discard", target=message, data={"state": conversation.state, "kind": prepared.kind}
-            )
+            audit.record(actor=None, actor_label="assistant", action="reply.discard", target=message, data={"state": conversation.state, "kind": prepared.kind})
             return "discarded"
         _settle(message, judged, ReplyState.DONE)
         if Author.VISITOR in later and prepared.kind != "answer":
@@ -159,9 +155,7 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, now: datet
             phrase = _HANDOVER_PHRASE.get(prepared.reason, "handover_unsure")
             conversations.hand_over(conversation_id=conversation.pk, reason=prepared.reason, phrase=phrase, now=now)
             return "handed_over"
-        conversations.post(
-            conversation_id=conversation.pk, author=Author.BOT, text=prepared.text, kind=prepared.kind, data=prepared.data, now=now, cause="bot"
-        )
+        conversations.post(conversation_id=conversation.pk, author=Author.BOT, text=prepared.text, kind=prepared.kind, data=prepared.data, now=now, cause="bot")
         if prepared.text_id is not None:
             knowledge.mark_quoted(text_id=prepared.text_id, at=now)
         return "posted"

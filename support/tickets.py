@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from crm.core import audit
 from crm.core.errors import Conflict, CrmError, NotFound
@@ -13,24 +14,24 @@ from support.models.ticket import TicketPriority, TicketState
 
 class TicketMissing(NotFound):
     code = "ticket_missing"
-    message = "There is no such ticket."
+    message = gettext_noop("There is no such ticket.")
 
 
 class SubjectEmpty(CrmError):
     code = "subject_empty"
     status = 422
-    message = "A ticket needs a subject."
+    message = gettext_noop("A ticket needs a subject.")
 
 
 class ChoiceBad(CrmError):
     code = "choice_bad"
     status = 422
-    message = "That is not one of the choices."
+    message = gettext_noop("That is not one of the choices.")
 
 
 class TicketChanged(Conflict):
     code = "ticket_changed"
-    message = "The ticket was changed by someone else in the meantime."
+    message = gettext_noop("The ticket was changed by someone else in the meantime.")
 
 
 def open(
@@ -110,6 +111,6 @@ def change(
         ticket.version += 1
         ticket.save()
         after = {"state": ticket.state, "priority": ticket.priority, "assignee": ticket.assignee_id}
-        changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+        changed: dict[str, object] = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
         audit.record(actor=by, actor_label=by_label, action="ticket.change", target=ticket, data=changed)
         return ticket

@@ -54,9 +54,7 @@ def _wants_json(request: HttpRequest) -> bool:
 @never_cache
 @answered
 def inbox(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    page = pages.inbox_page(
-        viewer=request.user, now=clock.now(), tab=request.GET.get("tab", ""), number=request.GET.get("page", "1"), conversation_id=pk
-    )
+    page = pages.inbox_page(viewer=request.user, now=clock.now(), tab=request.GET.get("tab", ""), number=request.GET.get("page", "1"), conversation_id=pk)
     # The console's script swaps the list alone; a reload or a click without it gets the whole page.
     template = "support/inbox.html#list" if request.GET.get("part") == "list" else "support/inbox.html"
     return render(request, template, {"page": page})

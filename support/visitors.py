@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from django.core import signing
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from crm.core.errors import CrmError
 from crm.core.models import Source
@@ -60,7 +61,7 @@ class IdentityBad(CrmError):
 class TooFast(CrmError):
     code = "too_fast"
     status = 429
-    message = "Too many messages in a short time; wait a moment."
+    message = gettext_noop("Too many messages in a short time; wait a moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,7 @@ def read(token: str, *, now: datetime) -> Visitor:
     return visitor
 
 
-def enter(
-    *, source: Source, now: datetime, visitor_id: str = "", claim: IdentityClaim | None = None, renewed: Visitor | None = None
-) -> Visitor:
+def enter(*, source: Source, now: datetime, visitor_id: str = "", claim: IdentityClaim | None = None, renewed: Visitor | None = None) -> Visitor:
     """Return the visitor a token may be issued for.
 
     visitor_id: what the browser kept; anything but 32 hex digits is replaced by a fresh id.
@@ -156,7 +155,9 @@ def proven_customer(*, source: Source, claim: IdentityClaim, now: datetime) -> C
     key = identity.PersonKey(user_id=claim.user_id[:255], email=claim.email.strip().lower()[:254])
     with transaction.atomic():
         found = identity.resolve(source_id=source.pk, keys=[key], at=now, is_demo=source.is_demo, cause="chat")
-    return Customer.objects.get(pk=found.customer_ids[0])
+    customer_id = found.customer_ids[0]
+    assert customer_id is not None  # noqa: S101  (a key with a user id always leads to somebody)
+    return Customer.objects.get(pk=customer_id)
 
 
 def origin_of(value: str) -> str | None:
@@ -203,7 +204,7 @@ def write(
         raise TooFast
 
     def post(into: int) -> conversations.Posted:
-        data = {"choice": choice} if choice else None
+        data: dict[str, object] | None = {"choice": choice} if choice else None
         return conversations.post(conversation_id=into, author=Author.VISITOR, text=text, client_id=client_id, data=data, now=now)
 
     if conversation_id is not None:

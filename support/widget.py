@@ -104,9 +104,7 @@ def token(request: HttpRequest) -> dict[str, Any]:
     now = clock.now()
     source = visitors.active_source(_text(body, "key"))
     visitors.check_origin(source=source, origin=_origin(request), own_host=request.get_host())
-    visitor = visitors.enter(
-        source=source, now=now, visitor_id=_text(body, "visitor_id"), claim=_identity(body), renewed=_renewed(request)
-    )
+    visitor = visitors.enter(source=source, now=now, visitor_id=_text(body, "visitor_id"), claim=_identity(body), renewed=_renewed(request))
     return {
         "token": visitors.issue(visitor),
         "visitor_id": visitor.visitor_id,
@@ -165,9 +163,7 @@ def act(request: HttpRequest) -> dict[str, Any]:
     body = _body(request)
     now = clock.now()
     if body.get("person") is True:
-        found = conversations.for_visitor(
-            source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=source.locale, now=now
-        )
+        found = conversations.for_visitor(source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=source.locale, now=now)
         conversations.hand_over(conversation_id=found.pk, reason="asked", now=now, cause="chat")
         return _news(Conversation.objects.get(pk=found.pk), 0)
     current = conversations.current(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id)

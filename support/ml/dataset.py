@@ -31,9 +31,7 @@ class Examples:
 
 def read(*, as_of: datetime) -> Examples:
     """Return every example added up to `as_of`, in a fixed order, one label per text. One query."""
-    rows = list(
-        IntentExample.objects.filter(created_at__lte=as_of).order_by("created_at", "pk").values_list("text", "label", "language", "origin")
-    )
+    rows = list(IntentExample.objects.filter(created_at__lte=as_of).order_by("created_at", "pk").values_list("text", "label", "language", "origin"))
     chosen: dict[str, tuple[int, int]] = {}
     for number, (text, _, _, origin) in enumerate(rows):
         key = key_of(text)

@@ -38,7 +38,9 @@ class Conversation(models.Model):
     intent = models.CharField(_("main intent"), max_length=60, blank=True)
     last_line = models.CharField(max_length=200, blank=True)
     last_author = models.CharField(max_length=10, blank=True)
-    waiting_since = models.DateTimeField(_("waiting since"), null=True, blank=True, help_text=_("First visitor message not yet answered by a person once handed over"))
+    waiting_since = models.DateTimeField(
+        _("waiting since"), null=True, blank=True, help_text=_("First visitor message not yet answered by a person once handed over")
+    )
     snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True)
     opened_at = models.DateTimeField(_("opened"))
     last_message_at = models.DateTimeField(_("last message"))

@@ -72,9 +72,7 @@ def texts(page: "Page", selector: str) -> list[str]:
     return page.locator(selector).all_inner_texts()
 
 
-def test_answers_cite_their_article_in_both_languages_and_nonsense_gets_a_person(
-    visitor: "Page", shop: Source, child_environment: dict[str, str]
-) -> None:
+def test_answers_cite_their_article_in_both_languages_and_nonsense_gets_a_person(visitor: "Page", shop: Source, child_environment: dict[str, str]) -> None:
     stack.teach()
     with stack.worker(child_environment):
         visitor.goto("/w/wk_tea/?lang=en")
@@ -172,7 +170,9 @@ def test_enter_that_picks_a_word_in_an_input_method_sends_nothing(visitor: "Page
     visitor.fill("#text", "ni hao")
 
     for options in ("{isComposing: true}", "{keyCode: 229}"):
-        visitor.evaluate(f"document.getElementById('text').dispatchEvent(new KeyboardEvent('keydown', {{key: 'Enter', bubbles: true, cancelable: true, ...{options}}}))")
+        visitor.evaluate(
+            f"document.getElementById('text').dispatchEvent(new KeyboardEvent('keydown', {{key: 'Enter', bubbles: true, cancelable: true, ...{options}}}))"
+        )
 
     assert visitor.input_value("#text") == "ni hao"
     assert not Conversation.objects.exists()
@@ -228,9 +228,7 @@ def test_the_console_works_by_keyboard_and_a_correction_is_kept(
     assert set(AuditEntry.objects.values_list("action", flat=True)) >= {"conversation.assign", "conversation.close", "message.label"}
 
 
-def test_the_loader_opens_the_chat_on_a_page_of_another_origin_and_only_there(
-    browser: "Browser", running_server: RunningServer, shop: Source
-) -> None:
+def test_the_loader_opens_the_chat_on_a_page_of_another_origin_and_only_there(browser: "Browser", running_server: RunningServer, shop: Source) -> None:
     from tests.support.shop_page import serve
 
     with serve(running_server.url, key="wk_tea") as origin:

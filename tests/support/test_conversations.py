@@ -90,9 +90,7 @@ def test_text_loses_only_what_cannot_be_stored(talk: Conversation) -> None:
     assert say(talk, "a\x00b\ud800 😀").message.text == "ab 😀"
 
 
-@pytest.mark.parametrize(
-    ("state", "cause", "owed"), [("bot", "chat", "due"), ("queued", "chat", ""), ("assigned", "chat", ""), ("bot", "demo", "")]
-)
+@pytest.mark.parametrize(("state", "cause", "owed"), [("bot", "chat", "due"), ("queued", "chat", ""), ("assigned", "chat", ""), ("bot", "demo", "")])
 def test_the_assistant_owes_an_answer_only_while_it_has_the_conversation(talk: Conversation, state: str, cause: str, owed: str) -> None:
     Conversation.objects.update(state=state)
 

@@ -35,9 +35,7 @@ def fill(count: int, agent: User) -> Conversation:
 
 
 @pytest.mark.parametrize("count", [3, 30])
-def test_the_inbox_costs_the_same_however_much_there_is(
-    desk: Client, agent: User, count: int, django_assert_max_num_queries: Callable[..., object]
-) -> None:
+def test_the_inbox_costs_the_same_however_much_there_is(desk: Client, agent: User, count: int, django_assert_max_num_queries: Callable[..., object]) -> None:
     talk = fill(count, agent)
     desk.get(reverse("support:conversation", args=[talk.pk]))
 

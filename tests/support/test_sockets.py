@@ -31,7 +31,9 @@ async def visit(source: Any) -> AsyncIterator[Open]:
 
     opened = []
 
-    async def open_socket(*, visitor_id: str = VISITOR, hello: bool = True, origin: str = "https://tea.example", after: int = 0, conversation: str = "") -> Socket:
+    async def open_socket(
+        *, visitor_id: str = VISITOR, hello: bool = True, origin: str = "https://tea.example", after: int = 0, conversation: str = ""
+    ) -> Socket:
         headers = [(b"host", b"crm.example")] + ([(b"origin", origin.encode())] if origin else [])
         socket = Socket(application, "/ws/visitor/", headers=headers)
         opened.append(socket)

@@ -67,7 +67,15 @@ def test_token_says_who_it_was_issued_for_and_nothing_else_is_believed(shop: Sou
     token = visitors.issue(visitor)
 
     assert visitors.read(token, now=NOW) == visitor
-    for bad in ("", "x", token[:-1], token + "a", signing.dumps({"s": 1, "v": VISITOR}), signing.dumps([1], salt="support.visitor"), signing.dumps({}, salt="support.visitor")):
+    for bad in (
+        "",
+        "x",
+        token[:-1],
+        token + "a",
+        signing.dumps({"s": 1, "v": VISITOR}),
+        signing.dumps([1], salt="support.visitor"),
+        signing.dumps({}, salt="support.visitor"),
+    ):
         with pytest.raises(visitors.TokenBad):
             visitors.read(bad, now=NOW)
 

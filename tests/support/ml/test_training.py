@@ -12,7 +12,13 @@ from tests.support.conftest import NOW
 
 # Few and clear-cut, so that a model of n-grams learns them in a second.
 TEXTS = {
-    "delivery_time": ["how long does delivery take", "delivery time to berlin", "when would delivery arrive", "how many days for delivery", "delivery duration please"],
+    "delivery_time": [
+        "how long does delivery take",
+        "delivery time to berlin",
+        "when would delivery arrive",
+        "how many days for delivery",
+        "delivery duration please",
+    ],
     "return_request": ["i want to return this", "return my shoes please", "how do i return the lamp", "send a return label", "start a return for me"],
     "coupon_problem": ["coupon code fails", "my coupon is not accepted", "the coupon gives an error", "coupon rejected again", "why does the coupon not work"],
 }
