@@ -29,7 +29,20 @@ def run() -> Iterator[str]:
     source = Source.objects.create(name=f"bench {uuid.uuid4().hex[:8]}", write_key=uuid.uuid4().hex)
     tokens = [_waiting_visitor(source) for _ in range(VISITORS)]
     root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.chat_app:application", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--lifespan", "off"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "tests.benchmarks.chat_app:application",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+        "--lifespan",
+        "off",
+    ]
     server = subprocess.Popen(command, cwd=root, env={**os.environ, "CRM_DATABASE_POOL_SIZE": "16"})
     try:
         asyncio.run(_until_up(port))

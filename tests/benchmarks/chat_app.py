@@ -4,10 +4,10 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
 
-from crm.asgi import application as product  # noqa: E402
+from channels.generic.websocket import AsyncWebsocketConsumer
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402  isort: skip
-from support import limits  # noqa: E402
+from crm.asgi import application as product
+from support import limits
 
 # The flood limits are what a benchmark is.
 limits.FRAME_BURST, limits.FRAMES_PER_SECOND = 1_000_000, 1_000_000.0

@@ -34,7 +34,12 @@ def run() -> Iterator[str]:
                 [as_of, as_of],
             )
 
-    yield line(f"portrait refresh, {CUSTOMERS:,} customers", paired(ours=ours, bare=bare, units=CUSTOMERS, rounds=3), unit="customers/s", target="100,000 in 60 s (1,667/s)")
+    yield line(
+        f"portrait refresh, {CUSTOMERS:,} customers",
+        paired(ours=ours, bare=bare, units=CUSTOMERS, rounds=3),
+        unit="customers/s",
+        target="100,000 in 60 s (1,667/s)",
+    )
 
 
 def _fill() -> None:

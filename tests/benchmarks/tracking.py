@@ -71,7 +71,16 @@ def _bodies(count: int) -> list[str]:
 
 def _row(event: dict[str, str], source_id: int) -> Activity:
     moment = datetime.fromisoformat(event["timestamp"])
-    return Activity(source_id=source_id, message_id=event["messageId"], kind="track", name=event["event"], properties=event["properties"], context=event["context"], occurred_at=moment, received_at=moment)
+    return Activity(
+        source_id=source_id,
+        message_id=event["messageId"],
+        kind="track",
+        name=event["event"],
+        properties=event["properties"],
+        context=event["context"],
+        occurred_at=moment,
+        received_at=moment,
+    )
 
 
 def _bare_batch(request: HttpRequest, source_id: int) -> JsonResponse:
