@@ -11,7 +11,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Func, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import pgettext, pgettext_lazy
 
 from crm.core import charts, panels
 from crm.core.access.roles import permissions_of
@@ -244,6 +244,7 @@ class CustomerPage:
     portrait: PortraitView | None
     panels: Sequence[PanelLink]
     timeline_url: str
+    gender: str
     tags: Sequence[str] = field(default=())
 
 
@@ -258,6 +259,13 @@ class TimelinePage:
     is_first: bool
 
 
+# What shops commonly send; anything else is printed as it came.
+_GENDERS = {
+    "female": pgettext_lazy("gender", "female"),
+    "f": pgettext_lazy("gender", "female"),
+    "male": pgettext_lazy("gender", "male"),
+    "m": pgettext_lazy("gender", "male"),
+}
 CONSENT_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH)
 
 
@@ -291,6 +299,7 @@ def customer_page(*, customer: Customer, viewer: User, at: datetime) -> Customer
             for panel in panels.for_slot("customer.side", may)
         ],
         timeline_url=reverse("customers:timeline", args=[customer.pk]),
+        gender=str(_GENDERS.get(customer.gender.lower(), customer.gender)),
         tags=customer.tags,
     )
 

@@ -75,10 +75,6 @@ def _days(count: float) -> str:
     return ngettext("%(days)s day", "%(days)s days", int(count)) % {"days": formats.number(count)}
 
 
-def _orders(count: int) -> str:
-    return ngettext("%(orders)s order", "%(orders)s orders", count) % {"orders": formats.number(count)}
-
-
 def _overdue(data: Mapping[str, Any], _currency: str) -> str:
     return _("Silent for %(silence)s; usually orders again after about %(gap)s (%(times)s times as long)") % {
         "silence": _days(data["silence_days"]),
@@ -92,7 +88,8 @@ def _on_time(data: Mapping[str, Any], _currency: str) -> str:
 
 
 def _count(data: Mapping[str, Any], _currency: str) -> str:
-    return _("%(orders)s so far; customers count as loyal from %(loyal)s") % {"orders": _orders(data["count"]), "loyal": _orders(data["loyal_from"])}
+    # Several orders of one day count once, so these are days, not orders.
+    return _("Ordered on %(days)s so far; customers count as loyal from %(loyal)s") % {"days": _days(data["count"]), "loyal": _days(data["loyal_from"])}
 
 
 def _first(data: Mapping[str, Any], _currency: str) -> str:
@@ -112,7 +109,7 @@ def _base(_data: Mapping[str, Any], _currency: str) -> str:
 
 
 def _frequency(data: Mapping[str, Any], _currency: str) -> str:
-    return _("How often: %(orders)s in %(days)s") % {"orders": _orders(data["orders"]), "days": _days(data["days"])}
+    return _("Ordered on %(orders)s of %(days)s") % {"orders": formats.number(data["orders"]), "days": _days(data["days"])}
 
 
 def _silence(data: Mapping[str, Any], _currency: str) -> str:
@@ -120,9 +117,9 @@ def _silence(data: Mapping[str, Any], _currency: str) -> str:
 
 
 def _amount(data: Mapping[str, Any], currency: str) -> str:
-    return _("Spends about %(amount)s per order; typical is %(typical)s") % {
-        "amount": formats.money(data["amount"], currency),
-        "typical": formats.money(data["typical"], currency),
+    return _("%(amount)s per order (typical: %(typical)s)") % {
+        "amount": formats.money_compact(data["amount"], currency),
+        "typical": formats.money_compact(data["typical"], currency),
     }
 
 

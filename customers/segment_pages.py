@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 
+from babel.dates import format_skeleton
 from django.core.cache import cache
 from django.core.paginator import Page, Paginator
 from django.db import connection
@@ -198,7 +199,8 @@ def _trend(segment_id: int, at: datetime) -> Chart:
     with connection.cursor() as cursor:
         cursor.execute(_SIZES, {"segment": segment_id, "first": today - timedelta(days=TREND_DAYS - 1), "last": today})
         counts = [count for _day, count in cursor.fetchall()]
-    labels = [formats.day(today - timedelta(days=TREND_DAYS - 1 - index)) for index in range(TREND_DAYS)]
+    # Without the year: thirty days need none, and the axis has little room.
+    labels = [format_skeleton("MMMd", (today - timedelta(days=TREND_DAYS - 1 - index)).date(), locale=formats.locale()) for index in range(TREND_DAYS)]
     return charts.line({_("Members"): counts}, labels=labels, title=_("Members over 30 days"))
 
 
