@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from crm.core.errors import CrmError
 from crm.core.events import publish
@@ -18,7 +19,7 @@ FOLLOWING = ("customers_activity", "customers_order", "customers_return", "custo
 class MergeRefused(CrmError):
     code = "merge_refused"
     status = 409
-    message = "These two customers cannot be merged."
+    message = gettext_noop("These two customers cannot be merged.")
 
 
 def merge(*, gone_id: int, kept_id: int, at: datetime, by_id: int | None = None, cause: str = "staff") -> Merge:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from crm.core.errors import Conflict, CrmError
 from customers.models import Customer, Identity
@@ -17,7 +18,7 @@ EDITABLE = ("name", "email", "phone", "locale", "country", "city", "time_zone", 
 class EmailTaken(CrmError):
     code = "email_taken"
     status = 409
-    message = "Another customer already has this e-mail address."
+    message = gettext_noop("Another customer already has this e-mail address.")
 
 
 def create(*, values: Mapping[str, Any], source_id: int | None, at: datetime) -> Customer:

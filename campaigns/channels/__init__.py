@@ -7,6 +7,8 @@ Lost: the connection broke after the message went out and before the answer came
 from types import TracebackType
 from typing import Protocol, Self
 
+from django.utils.translation import gettext_noop
+
 from campaigns.messages import Message
 from crm.core.errors import CrmError
 
@@ -16,7 +18,7 @@ class ServerUnavailable(CrmError):
 
     code = "server_unavailable"
     status = 503
-    message = "The mail server cannot be reached."
+    message = gettext_noop("The mail server cannot be reached.")
 
 
 class Deferred(CrmError):
@@ -24,7 +26,7 @@ class Deferred(CrmError):
 
     code = "deferred"
     status = 503
-    message = "The mail server put the message off."
+    message = gettext_noop("The mail server put the message off.")
 
 
 class Refused(CrmError):
@@ -32,7 +34,7 @@ class Refused(CrmError):
 
     code = "refused"
     status = 502
-    message = "The mail server refused the message."
+    message = gettext_noop("The mail server refused the message.")
 
     def __init__(self, message: str = "", *, reason: str = "message_refused", **data: object) -> None:
         super().__init__(message, **data)
@@ -44,7 +46,7 @@ class Lost(CrmError):
 
     code = "lost"
     status = 502
-    message = "The connection broke before the mail server answered."
+    message = gettext_noop("The connection broke before the mail server answered.")
 
 
 class Channel(Protocol):
@@ -71,4 +73,4 @@ def open_channel(name: str) -> Channel:
 class UnknownChannel(CrmError):
     code = "unknown_channel"
     status = 400
-    message = "There is no such channel."
+    message = gettext_noop("There is no such channel.")

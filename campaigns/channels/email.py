@@ -19,6 +19,7 @@ from typing import Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.translation import gettext as _
 
 from campaigns.channels import Deferred, Lost, Refused, ServerUnavailable
 from campaigns.messages import Message
@@ -42,7 +43,7 @@ def sink_port() -> int:
     try:
         return int(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError):
-        raise ServerUnavailable("No mail server is set (CRM_SMTP_PORT) and the local mail sink is not running.") from None
+        raise ServerUnavailable(_("No mail server is set (CRM_SMTP_PORT) and the local mail sink is not running.")) from None
 
 
 def compose(*, to: str, message: Message, message_id: str, campaign_id: int | None, at: datetime) -> EmailMessage:
@@ -178,7 +179,7 @@ def _connect() -> smtplib.SMTP:
     except (smtplib.SMTPException, OSError) as error:
         if smtp is not None:
             smtp.close()
-        raise ServerUnavailable(f"The mail server cannot be used ({type(error).__name__}).") from error
+        raise ServerUnavailable(_("The mail server cannot be used (%(error)s).") % {"error": type(error).__name__}) from error
     return smtp
 
 

@@ -6,6 +6,8 @@ ready(). Each takes `progress(done, total, message)` and returns {what: rows rem
 
 from collections.abc import Callable
 
+from django.utils.translation import gettext_noop
+
 from crm.core.errors import CrmError
 
 Progress = Callable[[int, int, str], None]
@@ -15,7 +17,7 @@ removers: list[Callable[[Progress], dict[str, int]]] = []
 class NothingToRemove(CrmError):
     code = "no_demo_data"
     status = 409
-    message = "There is no demo data in this installation."
+    message = gettext_noop("There is no demo data in this installation.")
 
 
 def remove(progress: Progress) -> dict[str, int]:

@@ -28,7 +28,7 @@ Report = Callable[[int, int, str], None]
 class NotAnImport(CrmError):
     code = "not_an_import"
     status = 409
-    message = "This import cannot be taken back while it runs, or was taken back already."
+    message = gettext_noop("This import cannot be taken back while it runs, or was taken back already.")
 
 
 def start(*, source: Source, options: Options, title: str, by: User | None, upload: Upload | None = None, path: Path | None = None) -> Job:

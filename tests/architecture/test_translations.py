@@ -90,9 +90,7 @@ def test_plurals_are_plurals_in_the_catalogue(marked: dict[Key, tuple[str, str]]
 
 
 def test_placeholders_survive_translation(chinese: list[tuple[str, str]]) -> None:
-    assert [
-        (english, translated) for english, translated in chinese if sorted(PLACEHOLDER.findall(english)) != sorted(PLACEHOLDER.findall(translated))
-    ] == []
+    assert [(english, translated) for english, translated in chinese if sorted(PLACEHOLDER.findall(english)) != sorted(PLACEHOLDER.findall(translated))] == []
 
 
 def test_chinese_is_chinese(chinese: list[tuple[str, str]]) -> None:

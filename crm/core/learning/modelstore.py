@@ -24,6 +24,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import gettext_noop
 
 from crm.core import audit, locks
 from crm.core.errors import CrmError
@@ -70,7 +71,7 @@ class ModelIncompatible(CrmError):
 class NothingToRollBackTo(CrmError):
     code = "nothing_to_roll_back_to"
     status = 409
-    message = "There is no earlier version that has served."
+    message = gettext_noop("There is no earlier version that has served.")
 
 
 @dataclass(frozen=True, slots=True)
