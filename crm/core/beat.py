@@ -40,7 +40,7 @@ class Scheduler(DatabaseScheduler):
             return STANDBY_SECONDS
         if not active:
             return STANDBY_SECONDS
-        return min(super().tick(*args, **kwargs), LEASE_SECONDS / 3)
+        return float(min(super().tick(*args, **kwargs), LEASE_SECONDS / 3))
 
     def close(self) -> None:
         try:

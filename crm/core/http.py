@@ -17,10 +17,10 @@ class PlainPathsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        if request.method in {"GET", "HEAD"} and not path.endswith("/") and not path.startswith(NEVER_REDIRECT):
-            if not is_valid_path(path) and is_valid_path(f"{path}/"):
-                query = request.META.get("QUERY_STRING", "")
-                return HttpResponsePermanentRedirect(f"{path}/{'?' + query if query else ''}")
+        may_lack_slash = request.method in {"GET", "HEAD"} and not path.endswith("/") and not path.startswith(NEVER_REDIRECT)
+        if may_lack_slash and not is_valid_path(path) and is_valid_path(f"{path}/"):
+            query = request.META.get("QUERY_STRING", "")
+            return HttpResponsePermanentRedirect(f"{path}/{'?' + query if query else ''}")
         return self.get_response(request)
 
 

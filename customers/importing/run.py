@@ -146,7 +146,7 @@ def _chunks() -> Iterator[list[_Staged]]:
                 "SELECT rank, kind, order_id, extract(epoch FROM placed_at)::float8, product_id, quantity, unit_amount, details FROM import_rows WHERE rank BETWEEN %s AND %s ORDER BY rank, line",
                 [start, start + ORDERS_PER_CHUNK - 1],
             )
-            yield [_Staged(*row, details=orjson.loads(details)) for *row, details in cursor.fetchall()]  # type: ignore[call-arg]
+            yield [_Staged(*row, details=orjson.loads(details)) for *row, details in cursor.fetchall()]  # type: ignore[misc]
 
 
 def _record(chunk: list[_Staged], plan: Plan, source_id: int, currency: str, job_id: int | None, at: datetime, report: ImportReport) -> None:

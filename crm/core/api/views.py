@@ -24,7 +24,7 @@ class PartnerViewSet(viewsets.GenericViewSet):  # type: ignore[type-arg]
     @property
     def partner(self) -> Partner:
         """The program that asks; set on every request that passed HasScope."""
-        return cast(Partner, self.request.user)
+        return cast("Partner", self.request.user)
 
     def rows(self) -> "QuerySet[Any]":
         """Return every row of the kind, with what the serializer needs already selected."""
