@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Self
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Lower
 from django.http import QueryDict
 
@@ -29,7 +30,7 @@ LONGEST_TEXT = 100
 LARGEST_AMOUNT = Decimal(10) ** 12
 
 # Name in the URL -> order. Every order ends with the primary key, so that pages never overlap.
-SORTS = {
+SORTS: dict[str, tuple[str | Combinable, ...]] = {
     "-seen": ("-last_seen_at", "-id"),
     "name": (Lower("name"), "id"),
     "-name": (Lower("name").desc(), "-id"),

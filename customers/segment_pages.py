@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import groupby
 
 from babel.dates import format_skeleton
 from django.core.cache import cache
@@ -292,12 +291,8 @@ def _warning(matched: int, everyone: int, *, has_rules: bool) -> str:
 
 
 def _field_groups() -> list[FieldGroup]:
-    return [FieldGroup(label, list(group)) for label, group in groupby(sorted(fields.everything(), key=_group_order()), key=lambda field: str(field.group))]
-
-
-def _group_order() -> object:
-    """Return a sort key that keeps groups together in the order they first appear."""
-    order: dict[str, int] = {}
+    """Return the fields by group, groups in the order they first appear."""
+    groups: dict[str, list[fields.Field]] = {}
     for field in fields.everything():
-        order.setdefault(str(field.group), len(order))
-    return lambda field: order[str(field.group)]
+        groups.setdefault(str(field.group), []).append(field)
+    return [FieldGroup(label, members) for label, members in groups.items()]

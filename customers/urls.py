@@ -1,7 +1,5 @@
 """Addresses of the customer pages."""
 
-from importlib.util import find_spec
-
 from django.urls import include, path
 
 from customers import views
@@ -10,6 +8,7 @@ app_name = "customers"
 
 urlpatterns = [
     path("", views.index, name="list"),
+    path("import/", include("customers.import_urls")),
     path("export/", views.export, name="export"),
     path("tag/", views.bulk, name="bulk"),
     path("views/", views.save_view, name="view-save"),
@@ -22,6 +21,3 @@ urlpatterns = [
     path("<int:customer_id>/tags/", views.tags, name="tags"),
     path("<int:customer_id>/consents/", views.consents, name="consents"),
 ]
-
-if find_spec("customers.import_urls"):
-    urlpatterns.append(path("import/", include("customers.import_urls")))

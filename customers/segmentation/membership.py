@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
@@ -89,7 +90,7 @@ def members(*, segment_id: int) -> "QuerySet[Customer]":
     )
 
 
-def _compiled(rule: tree.Group, at: datetime) -> tuple[str, tuple[object, ...]]:
+def _compiled(rule: tree.Group, at: datetime) -> tuple[str, tuple[Any, ...]]:
     try:
         return queryset(rule, at=at).order_by().values("id").query.sql_with_params()
     except EmptyResultSet:
