@@ -4,10 +4,11 @@ Every verb locks the conversation's row first, so messages are numbered without 
 same state at once. What a verb changes is announced after commit; the announcement may be lost, the row is not.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_noop
 
@@ -15,7 +16,7 @@ from crm.core import audit, locks
 from crm.core.errors import Conflict, CrmError, NotFound
 from crm.core.events import publish
 from crm.core.models import User
-from support import phrases
+from support import phrases, quick
 from support.events import ConversationChanged, MessagePosted
 from support.language import known, language_of
 from support.models import Conversation, Message, Ticket
@@ -175,6 +176,11 @@ def post(
     if len(client_id) > LONGEST_CLIENT_ID:
         raise ClientIdBad
     try:
+        message = None
+        if author == Author.VISITOR and kind == "text":
+            message = _appended_quickly(conversation_id, text, now, client_id, data or {}, language, cause)
+        if message is not None:
+            return Posted(message, is_new=True)
         with transaction.atomic():
             conversation = locked(conversation_id)
             if author == Author.VISITOR and _is_over(conversation, now):
@@ -187,6 +193,31 @@ def post(
             raise
         return Posted(known_row, is_new=False)
     return Posted(message, is_new=True)
+
+
+def _appended_quickly(conversation_id: int, text: str, now: datetime, client_id: str, data: dict[str, object], language: str, cause: str) -> Message | None:
+    """Append a visitor's line by one statement; None where that is not the common case."""
+    shown = language or language_of(text, fallback="") or None
+    line = quick.VisitorLine(conversation_id, text, client_id, data, shown, owes=cause != "demo")
+    # One statement is its own transaction. Inside a caller's, a savepoint keeps a refused repeat from ending theirs.
+    with transaction.atomic() if connection.in_atomic_block else nullcontext():
+        message = quick.append(line, now=now)
+    if message is not None:
+        publish(_told(message, cause))
+    return message
+
+
+def _told(message: Message, cause: str) -> MessagePosted:
+    return MessagePosted(
+        conversation_id=message.conversation_id,
+        message_id=message.pk,
+        seq=message.seq,
+        author=message.author,
+        is_note=message.is_note,
+        reply_due=message.reply_state == ReplyState.DUE,
+        at=message.sent_at,
+        cause=cause,
+    )
 
 
 def _appended(
@@ -231,18 +262,7 @@ def _appended(
         conversation.last_line, conversation.last_author = text[:200], author
     conversation.last_message_at = max(now, conversation.last_message_at)
     conversation.save(update_fields=_MOVED_BY_A_MESSAGE)
-    publish(
-        MessagePosted(
-            conversation_id=conversation.pk,
-            message_id=message.pk,
-            seq=message.seq,
-            author=author,
-            is_note=is_note,
-            reply_due=reply_due,
-            at=now,
-            cause=cause,
-        )
-    )
+    publish(_told(message, cause))
     if (conversation.state, conversation.agent_id) != stood:
         publish(ConversationChanged(conversation.pk, now, cause))
     return message

@@ -7,7 +7,9 @@ from django.core.cache import cache
 
 # Frames one visitor socket may send: bursts of 40 (a reconnect resends what was unsent), 10 a second for long.
 FRAME_BURST, FRAMES_PER_SECOND = 40, 10.0
-# Messages of one visitor over all tabs and both doors. Fast typists reach 20 a minute; a loop reaches thousands.
+# Messages one visitor socket may send: what a reconnect resends at once, then three every two seconds.
+SEND_BURST, SENDS_PER_SECOND = 60, 1.5
+# Messages of one visitor through the polling door, which has no socket to count on. Fast typists reach 20 a minute; a loop reaches thousands.
 MESSAGES_PER_MINUTE = 60
 # Visitor tokens one address may ask for; an office behind one address shares it.
 TOKENS_PER_MINUTE = 120

@@ -139,6 +139,8 @@ def send(request: HttpRequest) -> dict[str, Any]:
     client_id = _text(body, "client_id")
     if not client_id:
         raise BodyBad
+    if not limits.within(f"send:{visitor.source_id}:{visitor.visitor_id}", most=limits.MESSAGES_PER_MINUTE):
+        raise visitors.TooFast
     posted, conversation = visitors.write(
         visitor,
         conversation_id=None,
