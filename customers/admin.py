@@ -86,7 +86,7 @@ class ReturnLineInline(_FixedInline):
 class _KnownValues(admin.AllValuesFieldListFilter):
     """The values there are, with a word for the empty one: Django prints a link without a text for it."""
 
-    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
         for choice in super().choices(changelist):
             yield {**choice, "display": choice["display"] or formats.MISSING}
 
