@@ -27,7 +27,10 @@ ROWS_PER_PAGE = 50
 THREAD_TAIL = 200
 # Waiting times that turn amber, then red; a visitor's patience in live chat is measured in minutes.
 SLOW, LATE = timedelta(minutes=5), timedelta(minutes=15)
-_LANGUAGE_NAMES = {"en": "EN", "zh-hans": "中文"}
+# In their own words, for the visitor's switch.
+_OWN_NAMES = {"en": "EN", "zh-hans": "中文"}
+# In the reader's words, for staff.
+_LANGUAGE_NAMES: dict[str, str | Promise] = {"en": _("English"), "zh-hans": _("Simplified Chinese")}
 
 
 # ---- The visitor's pages -------------------------------------------------------------------------------------------
@@ -88,7 +91,7 @@ def widget_page(*, source: Source, language: str, origins: list[str]) -> WidgetP
         "text_too_long": gettext("too long"),
         "too_fast": gettext("too many messages at once"),
     }
-    choices = [LanguageChoice(code, html_lang(code), name, code == language) for code, name in _LANGUAGE_NAMES.items()]
+    choices = [LanguageChoice(code, html_lang(code), name, code == language) for code, name in _OWN_NAMES.items()]
     scores = [gettext("Very bad"), gettext("Bad"), gettext("Okay"), gettext("Good"), gettext("Very good")]
     return WidgetPage(
         key=source.write_key,
@@ -140,7 +143,7 @@ class Row:
     waiting_since: datetime | None
     waited_seconds: float
     tone: str
-    language: str
+    language: str | Promise
     intent: str
     state: str
     state_label: str | Promise
@@ -200,7 +203,7 @@ class Thread:
     is_mine: bool
     is_open: bool
     can_reply: bool
-    visitor_language: str
+    visitor_language: str | Promise
 
 
 @dataclass(frozen=True, slots=True)
