@@ -28,9 +28,10 @@ from support.models.conversation import Author
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
-# Threads that talk to PostgreSQL for all sockets of this process. Each holds one connection; 8 keep a process busy,
+# Threads that talk to PostgreSQL for all sockets of this process. Each keeps one connection of the 16 a web process has
+# (CRM_DATABASE_POOL_SIZE); 6 leave room for its pages and keep it busy,
 # as a commit waits for the disk while another thread works. Channels' own default is a single thread for everything.
-THREADS = 8
+THREADS = 6
 pool = ThreadPoolExecutor(THREADS, thread_name_prefix="chat")
 
 # Seconds a socket may stay silent about who it is.
