@@ -79,6 +79,15 @@ def track(server: RunningServer, write_key: str, message_id: str) -> int:
         return 0
 
 
+def server_pid(stack: OwnStack) -> int:
+    """Return the process id of PostgreSQL, 0 while there is none that is ready."""
+    try:
+        lines = (stack.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
+        return int(lines[0]) if lines[7].strip() == "ready" else 0
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 def stop(stack: OwnStack, name: str) -> None:
     embedded.leave(stack.data_dir, name)
     assert not (postgres if name == "postgres" else redis).service(stack.data_dir).ready()
