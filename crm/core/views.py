@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from crm.core import audit, jobs, removal, search, tasks
+from crm.core import audit, jobs, search, tasks
 from crm.core.access.roles import permissions_of, require
 from crm.core.demo_flag import demo_present
 from crm.core.http import wants_part

@@ -13,7 +13,12 @@ def variables_read() -> set[str]:
     found: set[str] = set()
     for file in (ROOT / "crm" / "settings").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READERS and getattr(node.func.value, "id", "") == "env":
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in READERS
+                and getattr(node.func.value, "id", "") == "env"
+            ):
                 argument = node.args[0]
                 if isinstance(argument, ast.Constant):
                     found.add(str(argument.value))
