@@ -18,6 +18,7 @@ from crm.core import clock
 from crm.core.learning import modelstore, registry
 from crm.core.learning.evaluation import Figure, Verdict, auroc, bootstrap, calibration_error, compare, macro_f1
 from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins
+from crm.core.text import encoder
 from customers import portrait
 from customers.ml import dataset
 from customers.ml.features import Outcomes, holdout_days, outcomes
@@ -120,7 +121,7 @@ def train_sentiment(*, as_of: datetime, force: bool = False) -> registry.Trainin
     """Learn praise and blame from the shop's rated reviews; every figure is of reviews the judging model had not seen."""
     started = time.monotonic()
     reviews = dataset.rated_reviews(as_of=as_of)
-    data_hash = modelstore.fingerprint("sentiment", RECIPE, settings.CRM_ENCODER_SHA256, reviews.texts, reviews.ratings)
+    data_hash = modelstore.fingerprint("sentiment", RECIPE, encoder.fingerprint(), reviews.texts, reviews.ratings)
     if not force and (same := modelstore.unchanged("sentiment", data_hash)):
         return registry.skipped(same)
     model = ReviewSentiment().fit(reviews.texts, reviews.ratings)

@@ -19,6 +19,7 @@ from crm.core.errors import CrmError
 from crm.core.learning import evaluation, modelstore, registry
 from crm.core.learning.registry import TrainingOutcome
 from crm.core.learning.reports import ReportTable
+from crm.core.text import encoder
 from support.ml import dataset
 from support.ml.dataset import Examples
 from support.ml.keys import key_of
@@ -58,7 +59,7 @@ def run(*, as_of: datetime, force: bool = False) -> TrainingOutcome:
 
     started = time.monotonic()
     examples = dataset.read(as_of=as_of)
-    data_hash = modelstore.fingerprint(FEATURES, examples.texts, examples.labels, examples.languages, examples.outside)
+    data_hash = modelstore.fingerprint(FEATURES, encoder.fingerprint(), examples.texts, examples.labels, examples.languages, examples.outside)
     same = None if force else modelstore.unchanged(TASK, data_hash)
     if same is not None:
         return registry.skipped(same)
