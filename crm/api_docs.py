@@ -66,7 +66,10 @@ def _operation(path: str, method: str, source: dict[str, Any], components: dict[
     body = source.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     if "$ref" in body:
         model = components[body["$ref"].rsplit("/", 1)[1]]
-        fields += [Field(name, "body", _kind(inner), name in model.get("required", []), inner.get("description", "")) for name, inner in model.get("properties", {}).items()]
+        fields += [
+            Field(name, "body", _kind(inner), name in model.get("required", []), inner.get("description", ""))
+            for name, inner in model.get("properties", {}).items()
+        ]
     answers = tuple((status, answer.get("description", "")) for status, answer in sorted(source["responses"].items()))
     return Operation(source["operationId"], method.upper(), path, source.get("description", ""), tuple(fields), answers)
 

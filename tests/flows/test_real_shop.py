@@ -32,7 +32,11 @@ from support.models import Message
 from support.models.conversation import Author
 from tests.servers import free_port
 
-FILE = Path(os.environ.get("PERENNIAL_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "online_retail" / "transactions_20101201_20110831.csv.gz"
+FILE = (
+    Path(os.environ.get("PERENNIAL_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+    / "online_retail"
+    / "transactions_20101201_20110831.csv.gz"
+)
 AS_OF = datetime(2011, 8, 31, 23, 59, 59, tzinfo=UTC)
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FILE.exists(), reason="the public retailer file is not on this machine")]
@@ -92,12 +96,20 @@ def test_from_a_retailers_file_to_the_next_training(outbox: Path, django_capture
         for number, customer in enumerate(best)
     ]  # fmt: skip
     ingest.record_customers(source_id=source.pk, people=people, at=AS_OF)
-    rule = {"op": "all", "rules": [{"field": "orders_count", "operator": "at_least", "value": best[-1].orders_count}, {"field": "email_allowed", "operator": "is", "value": True}]}
+    rule = {
+        "op": "all",
+        "rules": [
+            {"field": "orders_count", "operator": "at_least", "value": best[-1].orders_count},
+            {"field": "email_allowed", "operator": "is", "value": True},
+        ],
+    }
     segment = Segment.objects.create(name="Best, reachable", rule=rule)
     membership.refresh(segment_id=segment.pk, at=AS_OF)
     marketer = User.objects.create_user("mina", password="x", role="marketer")
     campaign = Campaign.objects.create(name="Autumn", segment=segment, holdout_percent=10, seed=3)
-    CampaignText.objects.create(campaign=campaign, language="en", subject="For you, {{ first_name|friend }}", body="Hello,\n\n{{ recommendations }}\n\nThe shop")
+    CampaignText.objects.create(
+        campaign=campaign, language="en", subject="For you, {{ first_name|friend }}", body="Hello,\n\n{{ recommendations }}\n\nThe shop"
+    )
     sent_at = AS_OF + timedelta(hours=1)
     job = sending.launch(campaign_id=campaign.pk, actor=marketer, now=sent_at)
     sending.deliver(campaign_id=campaign.pk, job_id=job.pk, clock=lambda: sent_at)
@@ -121,7 +133,9 @@ def test_from_a_retailers_file_to_the_next_training(outbox: Path, django_capture
 
     # 6. A visitor is answered by the trained classifier from an article.
     chat = conversations.open(source_id=source.pk, visitor_id="ab" * 16, now=sent_at)
-    posted = conversations.post(conversation_id=chat.pk, author=Author.VISITOR, text="How long do I have to send something back if I don't like it?", now=sent_at)
+    posted = conversations.post(
+        conversation_id=chat.pk, author=Author.VISITOR, text="How long do I have to send something back if I don't like it?", now=sent_at
+    )
     replies.draft(message_id=posted.message.pk, now=sent_at)
     answer = Message.objects.get(conversation=chat, author=Author.BOT, kind="answer")
     assert answer.data["article"] == "return_policy"

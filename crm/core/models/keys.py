@@ -13,7 +13,13 @@ class Source(models.Model):
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     write_key = models.CharField(_("write key"), max_length=64, unique=True)
-    allowed_origins = ArrayField(models.CharField(max_length=255), default=list, blank=True, verbose_name=_("allowed origins"), help_text=_("https://shop.example; used for browser events and the chat widget"))
+    allowed_origins = ArrayField(
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        verbose_name=_("allowed origins"),
+        help_text=_("https://shop.example; used for browser events and the chat widget"),
+    )
     locale = models.CharField(_("language"), max_length=16, default="en")
     currency = models.CharField(_("currency"), max_length=3, default="CNY")
     brand_colour = models.CharField(_("brand colour"), max_length=7, default="#1f4fd1")

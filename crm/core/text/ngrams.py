@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+    from sklearn.feature_extraction.text import HashingVectorizer
 
 # 2^18 columns per block: at 60,000 distinct n-grams one in nine shares its column, measured harmless (< 0.1 points).
 BITS = 18
@@ -51,6 +51,9 @@ class NgramFeatures:
     """
 
     def __init__(self, *, characters: tuple[int, int] = (1, 4), words: tuple[int, int] = (1, 2), fewest: int = 1) -> None:
+        # Here, not above: every process of the stack imports this module for `clean`, and scikit-learn takes a second.
+        from sklearn.feature_extraction.text import HashingVectorizer
+
         self.characters = characters
         self.words = words
         self.fewest = fewest
@@ -152,6 +155,8 @@ class NgramFeatures:
 
 def _columns_of(grams: Sequence[str]) -> NDArray[np.int32]:
     """Return the hash column of each n-gram: a vectorizer whose analyzer returns its input unchanged hashes just that."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     plain = HashingVectorizer(n_features=1 << BITS, alternate_sign=False, norm=None, analyzer=_itself)
     columns: NDArray[np.int32] = plain.transform([[gram] for gram in grams]).indices
     return columns
