@@ -141,8 +141,10 @@ def test_no_acknowledged_event_is_lost_while_the_database_restarts(stack: OwnSta
     try:
         eventually(lambda: len(acknowledged) > 20, "events flow")
         # What a crash looks like: no farewell, and the keeper starts it again.
-        os.kill(int((stack.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
-        eventually(lambda: bool(refused), "the outage was noticed")
+        crashed = server_pid(stack)
+        os.kill(crashed, signal.SIGKILL)
+        # Not "until one was refused": the pool may bridge a quick restart without anyone noticing.
+        eventually(lambda: server_pid(stack) not in {0, crashed}, "another server runs")
         before = len(acknowledged)
         eventually(lambda: len(acknowledged) > before + 20, "events flow again")
     finally:
