@@ -135,24 +135,25 @@ def _inline(text: str) -> str:
     return _LINK.sub(r'<a href="\2" rel="noopener nofollow">\1</a>', _BOLD.sub(r"<strong>\1</strong>", escape(text)))
 
 
-def load_shipped(*, now: datetime, is_demo: bool = False) -> Loaded:
+def load_shipped(*, now: datetime, is_demo: bool = False, publish: bool = True) -> Loaded:
     """Bring the articles and labelled utterances that come with the product into the database; existing ones stay.
 
     An article somebody edited or removed text from is not touched. Examples are added only where a language has no
     shipped ones yet, so that those a shop deleted do not come back.
+    publish: False brings articles as drafts: they state the demo shop's prices and terms, and drafts are never quoted.
     """
     with transaction.atomic():
-        articles, texts = _load_articles(is_demo)
+        articles, texts = _load_articles(is_demo, ArticleState.PUBLISHED if publish else ArticleState.DRAFT)
         return Loaded(articles, texts, sum(_load_examples(language, now) for language in LANGUAGES))
 
 
-def _load_articles(is_demo: bool) -> tuple[int, int]:
+def _load_articles(is_demo: bool, state: ArticleState) -> tuple[int, int]:
     made = texts = 0
     for path in sorted((_HERE / "articles").glob("*.md")):
         slug, language = path.stem.rsplit(".", 1)
         head, body = _front_matter(path.read_text(encoding="utf-8"))
         intents = [label.strip() for label in head["intents"].strip("[]").split(",") if label.strip()]
-        article, is_new = Article.objects.get_or_create(slug=slug, defaults={"intents": intents, "is_demo": is_demo})
+        article, is_new = Article.objects.get_or_create(slug=slug, defaults={"intents": intents, "is_demo": is_demo, "state": state})
         _, text_is_new = ArticleText.objects.get_or_create(article=article, language=language, defaults={"title": head["title"], "body": body})
         made, texts = made + is_new, texts + text_is_new
     return made, texts

@@ -1,7 +1,11 @@
+import gzip
 import re
 from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
@@ -245,3 +249,19 @@ class TestArticles:
                 assert f"lang={language}" in quote.url, label
         assert first.examples == IntentExample.objects.count() > 3000
         assert (again.articles, again.texts, again.examples) == (0, 0, 0)
+
+    def test_the_command_brings_articles_as_drafts_nobody_is_told_from(self, db: None) -> None:
+        from django.core.management import call_command
+
+        call_command("load_support_examples", stdout=StringIO())
+
+        assert set(Article.objects.values_list("state", flat=True)) == {"draft"}
+        assert knowledge.quote_for(intent="delivery_time", language="en") is None
+
+
+def test_the_loader_and_the_opened_chat_stay_small() -> None:
+    static = Path(settings.BASE_DIR) / "static"
+    opened = ["js/chat-widget.js", "js/chat-line.js", "js/chat-outbox.js", "widget/widget.css", "css/tokens.css"]
+
+    assert len(gzip.compress((static / "widget/loader.js").read_bytes(), 9)) <= 1024
+    assert sum(len(gzip.compress((static / name).read_bytes(), 9)) for name in opened) <= 40 * 1024
