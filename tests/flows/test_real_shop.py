@@ -63,7 +63,7 @@ def test_from_a_retailers_file_to_the_next_training(outbox: Path, django_capture
     buyers = Customer.objects.filter(orders_count__gt=0)
 
     # 2. Models train; what cannot be trained says what is missing.
-    knowledge.load_shipped(now=AS_OF)
+    knowledge.load_shipped(now=AS_OF, is_demo=True)
     outcomes = {task.name: outcome for task, outcome in registry.run_all(as_of=AS_OF)}
     assert {name for name, outcome in outcomes.items() if outcome.state is Outcome.TRAINED} >= {"recommendations", "intents", "lifecycle"}
     assert outcomes["value"].state in {Outcome.TRAINED, Outcome.KEPT}
