@@ -92,7 +92,7 @@ def test_a_command_of_the_palette_leads_to_a_segment_saved_without_a_mouse(page:
     tab_to(page, value)
     page.keyboard.press("Control+a")
     page.keyboard.type("480")
-    expect(page.locator("#live .kpi__value").first).to_have_text("2")
+    expect(page.locator("#live .kpi__value").first).to_have_text("2", timeout=20_000)
     tab_to(page, page.get_by_role("button", name="Save segment"))
     page.keyboard.press("Enter")
     page.wait_for_url("**/segments/*/")

@@ -1,6 +1,6 @@
 """Readers of query parameters that answer 400 with the parameter's name instead of guessing."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -17,7 +17,10 @@ def moment_param(request: Request, name: str) -> datetime | None:
         moment = parse_datetime(text.replace(" ", "+"))
         if moment is None:
             raise ValueError
-        return moment if timezone.is_aware(moment) else timezone.make_aware(moment, timezone.get_default_timezone())
+        if not timezone.is_aware(moment):
+            moment = timezone.make_aware(moment, timezone.get_default_timezone())
+        # In UTC, because PostgreSQL refuses offsets that Python accepts (such as -18:36).
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValidationError({name: "Write a moment such as 2026-01-31T08:00:00Z."}) from None
 

@@ -105,6 +105,12 @@ def test_bad_query_parameters_are_named(query: str) -> None:
     assert answer.json()["errors"][0]["pointer"] == f"/{query.split('=')[0]}"
 
 
+def test_a_moment_far_from_greenwich_is_understood() -> None:
+    answer = client_with("customers:read").get("/api/v1/customers?updated_since=0417-01-25T22:58:54-18:36")
+
+    assert answer.status_code == 200
+
+
 def test_the_same_idempotency_key_creates_once_and_replays(shop: Source) -> None:
     client = client_with("customers:write", source=shop)
 
