@@ -1,0 +1,89 @@
+"""Reading and writing the CSV files of `manage.py evaluate`: a header, one row per line, gzip where the name says so."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crm.core.errors import CrmError
+
+# A cell of 100 k characters must read; a megabyte in one cell is a broken quote.
+csv.field_size_limit(1_000_000)
+
+
+class TableUnreadable(CrmError):
+    """A file is missing, empty, no CSV, or lacks a column; the message names the file, and the line where there is one."""
+
+    code = "table_unreadable"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """columns: names as in the header.  rows: text cells, each row as long as the header."""
+
+    path: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[str]:
+        """Return one column's cells. Raises TableUnreadable naming the columns there are."""
+        if name not in self.columns:
+            raise TableUnreadable(f"{self.path} has no column {name!r}; it has: {', '.join(self.columns)}.", column=name)
+        at = self.columns.index(name)
+        return [row[at] for row in self.rows]
+
+    def has(self, name: str) -> bool:
+        return name in self.columns
+
+
+def read(path: str, *, least_columns: int = 1) -> Table:
+    """Read a CSV (UTF-8 with or without BOM, gzip by its .gz name). Raises TableUnreadable, naming file and line."""
+    try:
+        with _open(path) as stream:
+            reader = csv.reader(stream)
+            header = next(reader, None)
+            if not header or not any(name.strip() for name in header):
+                raise TableUnreadable(f"{path} is empty; its first line must name the columns.", path=path)
+            columns = tuple(name.strip() for name in header)
+            if len(columns) < least_columns:
+                raise TableUnreadable(f"{path} has {len(columns)} column(s); {least_columns} are needed.", path=path)
+            rows = []
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(columns):
+                    raise TableUnreadable(f"{path}, line {reader.line_num}: {len(row)} cells where the header has {len(columns)}.", path=path)
+                rows.append(row)
+    except UnicodeDecodeError as error:
+        raise TableUnreadable(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.", path=path) from error
+    except csv.Error as error:
+        raise TableUnreadable(f"{path} is no CSV: {error}.", path=path) from error
+    except (OSError, EOFError) as error:
+        raise TableUnreadable(f"{path} cannot be read: {error}.", path=path) from error
+    if not rows:
+        raise TableUnreadable(f"{path} has a header but no rows.", path=path)
+    return Table(path, columns, rows)
+
+
+def write(path: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV with a header; floats with ten significant digits, None as an empty cell. Raises TableUnreadable."""
+    try:
+        with Path(path).open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows([f"{cell:.10g}" if isinstance(cell, float) else "" if cell is None else cell for cell in row] for row in rows)
+    except OSError as error:
+        raise TableUnreadable(f"{path} cannot be written: {error}.", path=path) from error
+
+
+def _open(path: str):  # type: ignore[no-untyped-def]
+    if path.endswith(".gz"):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return Path(path).open(encoding="utf-8-sig", newline="")
