@@ -50,6 +50,7 @@ def undo(*, job_id: int) -> Undone:
         customers = _delete_idle(Customer, job_id, OURS)
         products = _delete_idle(Product, job_id, OUR_PRODUCT_ROWS)
         left = sorted(touched)
+        rows.analyze("customers_order", "customers_return", "customers_customer")
         for start in range(0, len(left), 5_000):
             totals.refresh(left[start : start + 5_000])
     return Undone(orders=orders, returns=returns, customers=customers, products=products)
