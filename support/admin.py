@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.core import clock
 from support import intents
-from support.models import Article, ArticleText, Conversation, IntentExample, Message, Ticket
+from support.models import Article, ArticleText, Conversation, IntentExample, Message, Tag, Team, Ticket
 from support.models.ticket import TicketState
 
 
@@ -179,15 +179,35 @@ class IntentExampleAdmin(admin.ModelAdmin):
 
 @admin.register(Ticket)
 class TicketAdmin(admin.ModelAdmin):
-    list_display = ["subject", "state", "priority", "customer", "assignee", "order", "opened_at", "solved_at"]
+    list_display = ["subject", "state", "priority", "customer", "assignee", "team", "merged_into", "opened_at", "solved_at"]
     list_filter = ["state", "priority", ("assignee", admin.RelatedOnlyFieldListFilter), "opened_at"]
-    list_select_related = ["customer", "assignee", "order"]
-    search_fields = ["subject", "body", "customer__name", "customer__email", "order__external_id"]
-    autocomplete_fields = ["customer", "conversation", "order", "assignee"]
-    readonly_fields = ["solved_at", "version"]
+    list_select_related = ["customer", "assignee", "team", "merged_into"]
+    search_fields = ["subject", "body", "customer__name", "customer__email", "orders__external_id"]
+    autocomplete_fields = ["customer", "conversation", "assignee", "orders", "tags", "team"]
+    readonly_fields = ["solved_at", "version", "merged_into"]
     date_hierarchy = "opened_at"
     actions = ["solve"]
 
     @admin.action(description=_("Mark the selected tickets as solved"))
     def solve(self, request: HttpRequest, chosen: "QuerySet[Ticket]") -> None:
         chosen.exclude(state=TicketState.SOLVED).update(state=TicketState.SOLVED, solved_at=clock.now(), version=F("version") + 1)
+
+
+@admin.register(Team)
+class TeamAdmin(admin.ModelAdmin):
+    list_display = ["name", "people"]
+    search_fields = ["name"]
+    filter_horizontal = ["members"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Team]":
+        return super().get_queryset(request).annotate(number_of_people=Count("members"))
+
+    @admin.display(description=_("members"), ordering="number_of_people")
+    def people(self, team: Any) -> int:
+        return int(team.number_of_people)
+
+
+@admin.register(Tag)
+class TagAdmin(admin.ModelAdmin):
+    list_display = ["name"]
+    search_fields = ["name"]

@@ -1,5 +1,6 @@
 """Tickets: the work a chat leaves behind."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -42,7 +43,7 @@ def open(
     priority: int = TicketPriority.NORMAL,
     conversation_id: int | None = None,
     customer_id: int | None = None,
-    order_id: int | None = None,
+    order_ids: Sequence[int] = (),
     assignee: User | None = None,
     by: User | None = None,
     by_label: str = "",
@@ -63,11 +64,11 @@ def open(
             priority=priority,
             conversation_id=conversation_id,
             customer_id=customer_id,
-            order_id=order_id,
             assignee=assignee,
             opened_at=now,
             is_demo=is_demo,
         )
+        ticket.orders.set(order_ids)
         audit.record(actor=by, actor_label=by_label, action="ticket.open", target=ticket)
         return ticket
 

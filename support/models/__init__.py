@@ -1,11 +1,41 @@
-"""Support: conversations as durable, ordered rows; knowledge; labelled examples; tickets; the assistant's choices."""
+"""Support: conversations as durable, ordered rows; knowledge; labelled examples; tickets; the assistant's choices; teams,
+service levels and webhooks."""
 
 from support.models.assist import Suggestion
 from support.models.attachment import Attachment
-from support.models.conversation import Conversation, Message
+from support.models.conversation import Conversation, Message, Tag, Team
 from support.models.knowledge import Article, ArticleText
 from support.models.labels import IntentExample
 from support.models.policy import PolicyChoice
-from support.models.ticket import Ticket
+from support.models.saved import CannedReply, Macro, Mention
+from support.models.service import BusinessCalendar, ServicePolicy, ServiceTarget
+from support.models.team import DeskState, Draft, Presence, TeamSource
+from support.models.ticket import Ticket, TicketEntry
+from support.models.webhook import Webhook, WebhookDelivery
 
-__all__ = ["Article", "ArticleText", "Attachment", "Conversation", "IntentExample", "Message", "PolicyChoice", "Suggestion", "Ticket"]
+__all__ = [
+    "Article",
+    "ArticleText",
+    "Attachment",
+    "BusinessCalendar",
+    "CannedReply",
+    "Conversation",
+    "DeskState",
+    "Draft",
+    "IntentExample",
+    "Macro",
+    "Mention",
+    "Message",
+    "PolicyChoice",
+    "Presence",
+    "ServicePolicy",
+    "ServiceTarget",
+    "Suggestion",
+    "Tag",
+    "Team",
+    "TeamSource",
+    "Ticket",
+    "TicketEntry",
+    "Webhook",
+    "WebhookDelivery",
+]

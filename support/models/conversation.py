@@ -3,6 +3,8 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +20,44 @@ class ConversationState(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
+class Priority(models.IntegerChoices):
+    """How soon a conversation or a ticket wants a person."""
+
+    LOW = 1, _("Low")
+    NORMAL = 2, _("Normal")
+    HIGH = 3, _("High")
+    URGENT = 4, _("Urgent")
+
+
+class Team(models.Model):
+    """People who share conversations. What belongs to a team is seen by its members and by administrators only."""
+
+    name = models.CharField(_("name"), max_length=60, unique=True)
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="teams", blank=True, verbose_name=_("members"))
+
+    class Meta:
+        verbose_name = _("team")
+        verbose_name_plural = _("teams")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tag(models.Model):
+    """A word agents put on conversations and tickets."""
+
+    name = models.CharField(_("name"), max_length=40, unique=True)
+
+    class Meta:
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Conversation(models.Model):
     """One visitor's chat with the shop. last_seq is the number of its newest message; it only grows under the row lock."""
 
@@ -30,6 +70,11 @@ class Conversation(models.Model):
     is_verified = models.BooleanField(_("identity verified"), default=False)
     state = models.CharField(_("state"), max_length=10, choices=ConversationState.choices, default=ConversationState.BOT)
     agent = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations", verbose_name=_("agent"))
+    team = models.ForeignKey(
+        Team, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations", verbose_name=_("team"), help_text=_("Empty: for everybody.")
+    )
+    priority = models.PositiveSmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.NORMAL)
+    tags = models.ManyToManyField(Tag, related_name="conversations", blank=True, verbose_name=_("tags"))
     language = models.CharField(_("language"), max_length=16, default="en")
     last_seq = models.PositiveIntegerField(default=0)
     visitor_read_seq = models.PositiveIntegerField(default=0)
@@ -54,6 +99,7 @@ class Conversation(models.Model):
     csat = models.PositiveSmallIntegerField(_("satisfaction 1-5"), null=True, blank=True)
     csat_comment = models.CharField(_("remark"), max_length=500, blank=True)
     csat_at = models.DateTimeField(null=True, blank=True)
+    csat_asked_at = models.DateTimeField(_("asked for a rating"), null=True, blank=True)
     is_demo = models.BooleanField(default=False, editable=False)
 
     class Meta:
@@ -66,6 +112,7 @@ class Conversation(models.Model):
             models.Index(fields=["agent", "state", "-last_message_at"], name="conversation_mine"),
             models.Index(fields=["source", "visitor_id"], name="conversation_visitor"),
             models.Index(fields=["customer", "-last_message_at"], name="conversation_customer"),
+            models.Index(fields=["opened_at"], name="conversation_opened"),
         ]
 
     def __str__(self) -> str:
@@ -86,6 +133,14 @@ class ReplyState(models.TextChoices):
     DUE = "due", _("Due")
     DONE = "done", _("Answered")
     DISCARDED = "discarded", _("Overtaken by a person")
+
+
+class Grams(models.Func):
+    """A text as the words and neighbouring Han characters one searches for; the function is made by a migration."""
+
+    function = "support_grams"
+    arity = 1
+    output_field = SearchVectorField()
 
 
 class Message(models.Model):
@@ -120,7 +175,10 @@ class Message(models.Model):
             models.UniqueConstraint(fields=["conversation", "seq"], name="message_seq_unique"),
             models.UniqueConstraint(fields=["conversation", "author", "client_id"], condition=~models.Q(client_id=""), name="message_client_unique"),
         ]
-        indexes = [models.Index(fields=["sent_at"], condition=models.Q(reply_state="due"), name="message_reply_due")]
+        indexes = [
+            models.Index(fields=["sent_at"], condition=models.Q(reply_state="due"), name="message_reply_due"),
+            GinIndex(Grams("text"), name="message_grams"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.author} {self.seq}: {self.text[:40]}"
