@@ -25,6 +25,9 @@ from customers.models import (
     Order,
     OrderLine,
     Portrait,
+    PortraitFeatures,
+    PortraitFeedback,
+    PortraitSnapshot,
     Product,
     QuarantinedEvent,
     Return,
@@ -94,7 +97,15 @@ class _KnownValues(admin.AllValuesFieldListFilter):
 @admin.register(Customer)
 class CustomerAdmin(admin.ModelAdmin):
     list_display = ("__str__", "email", "country", "stage", "orders_count", "spent", "last_order_at", "last_seen_at", "source")
-    list_filter = ("is_anonymous", "portrait__stage", "portrait__rfm_group", "source", ("merged_into", admin.EmptyFieldListFilter), ("locale", _KnownValues))
+    list_filter = (
+        "is_anonymous",
+        "profiling_refused",
+        "portrait__stage",
+        "portrait__rfm_group",
+        "source",
+        ("merged_into", admin.EmptyFieldListFilter),
+        ("locale", _KnownValues),
+    )
     list_select_related = ("portrait", "source")
     search_fields = ("name", "email", "phone", "public_id__iexact", "identities__value__iexact")
     search_help_text = _("Name, e-mail, phone, public id, or any identity in full")
@@ -343,6 +354,34 @@ class PortraitAdmin(_Fixed):
             ngettext("%(count)s portrait will be refreshed.", "%(count)s portraits will be refreshed.", len(ids)) % {"count": len(ids)},
             messages.SUCCESS,
         )
+
+
+@admin.register(PortraitFeatures)
+class PortraitFeaturesAdmin(_Fixed):
+    list_display = ("customer", "recipe", "as_of")
+    list_filter = ("recipe",)
+    list_select_related = ("customer",)
+    search_fields = ("customer__name", "customer__email")
+    date_hierarchy = "as_of"
+    exclude = ("values",)
+
+
+@admin.register(PortraitSnapshot)
+class PortraitSnapshotAdmin(_Fixed):
+    list_display = ("customer", "month", "stage", "rfm_group", "value_365", "currency", "as_of")
+    list_filter = ("stage", "rfm_group")
+    list_select_related = ("customer",)
+    search_fields = ("customer__name", "customer__email")
+    date_hierarchy = "month"
+
+
+@admin.register(PortraitFeedback)
+class PortraitFeedbackAdmin(_Fixed):
+    list_display = ("customer", "statement", "verdict", "note", "user", "at")
+    list_filter = ("verdict", "statement")
+    list_select_related = ("customer", "user")
+    search_fields = ("statement", "note", "customer__name", "customer__email")
+    date_hierarchy = "at"
 
 
 @admin.register(Segment)

@@ -7,7 +7,7 @@ from customers.models.customer import Customer
 from customers.models.identity import Identity, Merge
 from customers.models.order import Order, OrderLine, Return, ReturnLine
 from customers.models.review import Review
-from customers.models.scores import Portrait
+from customers.models.scores import Portrait, PortraitFeatures, PortraitFeedback, PortraitSnapshot
 from customers.models.segment import Segment, SegmentMembership
 
 __all__ = [
@@ -20,6 +20,9 @@ __all__ = [
     "Order",
     "OrderLine",
     "Portrait",
+    "PortraitFeatures",
+    "PortraitFeedback",
+    "PortraitSnapshot",
     "Product",
     "QuarantinedEvent",
     "Return",

@@ -30,6 +30,12 @@ class Customer(models.Model):
     source = models.ForeignKey(Source, on_delete=models.SET_NULL, null=True, blank=True, related_name="customers", verbose_name=_("first seen at"))
     is_anonymous = models.BooleanField(_("anonymous visitor"), default=False, help_text=_("Known only by a browser id; joins a person at identify or alias"))
     merged_into = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="merged_from", verbose_name=_("merged into"))
+    profiling_refused = models.BooleanField(
+        _("profiling refused"),
+        default=False,
+        db_default=False,
+        help_text=_("The portrait shows facts only, and no model scores this person or learns from them"),
+    )
     is_demo = models.BooleanField(default=False, editable=False)
     import_job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+", verbose_name=_("created by import"))
     first_seen_at = models.DateTimeField(_("first seen"))

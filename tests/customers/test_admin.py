@@ -55,6 +55,11 @@ MAKERS: dict[type[Model], Callable[[int], Any]] = {
     ),
     models.Review: lambda _n: ReviewFactory(),
     models.Portrait: lambda _n: PortraitFactory(),
+    models.PortraitFeatures: lambda _n: models.PortraitFeatures.objects.create(customer=CustomerFactory(), recipe="0", values=b"", as_of=NOW),
+    models.PortraitSnapshot: lambda _n: models.PortraitSnapshot.objects.create(customer=CustomerFactory(), month=NOW.date().replace(day=1), as_of=NOW),
+    models.PortraitFeedback: lambda _n: models.PortraitFeedback.objects.create(
+        customer=CustomerFactory(), statement="stage", verdict="wrong", user=UserFactory(), at=NOW
+    ),
     models.Segment: lambda _n: SegmentFactory(created_by=UserFactory()),
     models.SegmentMembership: lambda _n: models.SegmentMembership.objects.create(segment=SegmentFactory(), customer=CustomerFactory(), entered_at=NOW),
     User: lambda _n: UserFactory(),
