@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import orjson
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 
@@ -42,6 +43,11 @@ RECHECK_EVERY = 60
 # Seconds in which repeated typing frames are told once.
 TYPING_EVERY = 2
 FLOOD, UNKNOWN, EXPIRED, FOREIGN, SILENT = 4429, 4401, 4402, 4403, 4408
+# Of visitors' sockets in this process, by address and by widget.
+open_sockets = limits.OpenSockets()
+address_frames = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE * limits.FRAMES_PER_MESSAGE)
+address_sends = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE)
+widget_sends = limits.Buckets(per_second=settings.CRM_CHAT_WIDGET_RATE)
 
 
 async def in_thread(function: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
@@ -77,7 +83,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await handler(message)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if not self.bucket.take():
+        if not self.may_speak():
             await self.close(code=FLOOD)
             return
         try:
@@ -91,6 +97,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
             # PostgreSQL restarts: the client keeps what it could not send and asks again.
             logger.warning("chat frame not handled", exc_info=True)
             await self.say({"type": "error", "code": "unavailable", "client_id": getattr(frame, "client_id", "")})
+
+    def may_speak(self) -> bool:
+        """Count one frame, of whatever kind, and return whether it may be heard."""
+        return self.bucket.take()
 
     async def say(self, payload: object) -> None:
         await self.send(text_data=orjson.dumps(payload).decode())
@@ -109,6 +119,7 @@ class VisitorConsumer(ChatConsumer):
         self.bucket = limits.TokenBucket(burst=limits.FRAME_BURST, per_second=limits.FRAMES_PER_SECOND)
         self.sends = limits.TokenBucket(burst=limits.SEND_BURST, per_second=limits.SENDS_PER_SECOND)
         self.visitor: visitors.Visitor | None = None
+        self.is_counted = False
         self.language = "en"
         self.conversation_id: int | None = None
         # Highest number the client was told about; only `messages` frames move it.
@@ -119,13 +130,24 @@ class VisitorConsumer(ChatConsumer):
         if visitors.origin_of(self.origin) is None:
             await self.close(code=FOREIGN)
             return
+        self.address = str((self.scope.get("client") or ("",))[0])
+        if not open_sockets.enter(self.address, most=settings.CRM_CHAT_ADDRESS_SOCKETS):
+            await self.close(code=FLOOD)
+            return
+        self.is_counted = True
         await self.accept()
         self.deadline = asyncio.get_running_loop().call_later(HELLO_WITHIN, self._too_late)
 
     def _too_late(self) -> None:
         self.closing = asyncio.ensure_future(self.close(code=SILENT))
 
+    def may_speak(self) -> bool:
+        return self.bucket.take() and address_frames.take(self.address)
+
     async def disconnect(self, code: int) -> None:
+        if self.is_counted:
+            self.is_counted = False
+            open_sockets.leave(self.address)
         if deadline := getattr(self, "deadline", None):
             deadline.cancel()
         if self.conversation_id is not None:
@@ -150,6 +172,9 @@ class VisitorConsumer(ChatConsumer):
             case frames.Read():
                 if self.conversation_id is not None:
                     await in_thread(conversations.mark_read, conversation_id=self.conversation_id, seq=frame.seq, by_visitor=True, now=clock.now())
+            case frames.Got():
+                if self.conversation_id is not None:
+                    await in_thread(conversations.mark_got, conversation_id=self.conversation_id, seq=frame.seq, by_visitor=True, now=clock.now())
             case frames.Person():
                 await self._join(await in_thread(self._asked_for_person))
                 await self._deliver()
@@ -210,7 +235,8 @@ class VisitorConsumer(ChatConsumer):
             await self.say(wire.state(conversation))
 
     async def _send(self, frame: frames.Send) -> None:
-        if not self.sends.take():
+        assert self.visitor is not None  # noqa: S101  (handle() lets nobody else through)
+        if not self.sends.take() or not address_sends.take(self.address) or not widget_sends.take(str(self.visitor.source_id)):
             raise visitors.TooFast
         posted, conversation = await in_thread(self._posted, frame)
         if conversation is not None:
@@ -350,6 +376,8 @@ class AgentConsumer(ChatConsumer):
                 await self.say({"type": "messages", "conversation": frame.conversation, "after": frame.seq, "upto": upto, "items": items})
             case frames.Read():
                 await in_thread(conversations.mark_read, conversation_id=frame.conversation, seq=frame.seq, by_visitor=False, now=clock.now())
+            case frames.Got():
+                await in_thread(conversations.mark_got, conversation_id=frame.conversation, seq=frame.seq, by_visitor=False, now=clock.now())
             case frames.Typing():
                 if time.monotonic() - self.typing_told_at > TYPING_EVERY:
                     self.typing_told_at = time.monotonic()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_noop
 
 from crm.core import audit, locks
@@ -29,6 +30,8 @@ LONGEST_CLIENT_ID = 64
 SAME_SUBJECT = timedelta(hours=24)
 # Messages returned by one `since`; a client that is further behind asks again.
 PAGE = 200
+# Cause of a change that concerns the visitor's page alone: staff has received or read what it wrote.
+SEEN_BY_STAFF = "seen by staff"
 OPEN_STATES = (ConversationState.BOT, ConversationState.QUEUED, ConversationState.ASSIGNED, ConversationState.SNOOZED)
 
 
@@ -439,11 +442,24 @@ def rate(*, conversation_id: int, csat: int, now: datetime, comment: str = "") -
 
 
 def mark_read(*, conversation_id: int, seq: int, by_visitor: bool, now: datetime) -> bool:
-    """Remember that a side has read up to `seq`; True if that is news. Never beyond what exists, never backwards."""
-    field = "visitor_read_seq" if by_visitor else "agent_read_seq"
+    """Remember that a side has read up to `seq`; True if that is news. Never beyond what exists, never backwards.
+
+    What was read was received.
+    """
+    side = "visitor" if by_visitor else "agent"
+    behind = Conversation.objects.filter(pk=conversation_id, last_seq__gte=seq, **{f"{side}_read_seq__lt": seq})
+    moved = behind.update(**{f"{side}_read_seq": seq, f"{side}_got_seq": Greatest(f"{side}_got_seq", Value(seq))})
+    if moved:
+        publish(ConversationChanged(conversation_id, now, "read" if by_visitor else SEEN_BY_STAFF))
+    return bool(moved)
+
+
+def mark_got(*, conversation_id: int, seq: int, by_visitor: bool, now: datetime) -> bool:
+    """Remember that a side's page has received everything up to `seq`; True if that is news. As mark_read."""
+    field = "visitor_got_seq" if by_visitor else "agent_got_seq"
     moved = Conversation.objects.filter(pk=conversation_id, last_seq__gte=seq, **{f"{field}__lt": seq}).update(**{field: seq})
-    if moved and by_visitor:
-        publish(ConversationChanged(conversation_id, now, "read"))
+    if moved:
+        publish(ConversationChanged(conversation_id, now, "got" if by_visitor else SEEN_BY_STAFF))
     return bool(moved)
 
 

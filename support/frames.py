@@ -55,6 +55,14 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Got:
+    """The page has received everything up to `seq`; nobody need have looked at it."""
+
+    seq: int
+    conversation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """The visitor asks for a human."""
 
@@ -70,12 +78,12 @@ class Ping:
     pass
 
 
-Frame = Hello | Send | Since | Typing | Read | Person | Rate | Ping
+Frame = Hello | Send | Since | Typing | Read | Got | Person | Rate | Ping
 
 VISITOR: dict[str, type[Frame]] = {
-    "hello": Hello, "send": Send, "since": Since, "typing": Typing, "read": Read, "person": Person, "rate": Rate, "ping": Ping,
+    "hello": Hello, "send": Send, "since": Since, "typing": Typing, "read": Read, "got": Got, "person": Person, "rate": Rate, "ping": Ping,
 }  # fmt: skip
-AGENT: dict[str, type[Frame]] = {"send": Send, "since": Since, "typing": Typing, "read": Read, "ping": Ping}
+AGENT: dict[str, type[Frame]] = {"send": Send, "since": Since, "typing": Typing, "read": Read, "got": Got, "ping": Ping}
 
 # Of each kind: field -> (type, most characters or largest number, is it required). `conversation` differs by side.
 _TEXT_FIELDS = {"token": 2000, "client_id": 64, "text": 8000, "choice": 60, "comment": 500}
@@ -85,6 +93,7 @@ _VISITOR_FIELDS: dict[type[Frame], dict[str, bool]] = {
     Since: {"seq": True},
     Typing: {},
     Read: {"seq": True},
+    Got: {"seq": True},
     Person: {},
     Rate: {"score": True, "comment": False},
     Ping: {},
@@ -94,6 +103,7 @@ _AGENT_FIELDS: dict[type[Frame], dict[str, bool]] = {
     Since: {"seq": True, "conversation": True},
     Typing: {"conversation": True},
     Read: {"seq": True, "conversation": True},
+    Got: {"seq": True, "conversation": True},
     Ping: {},
 }
 

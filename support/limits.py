@@ -1,6 +1,7 @@
 """Flood limits: a bucket in memory for one socket's frames, a window in the cache for one visitor or address."""
 
 import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from django.core.cache import cache
@@ -13,6 +14,14 @@ SEND_BURST, SENDS_PER_SECOND = 60, 1.5
 MESSAGES_PER_MINUTE = 60
 # Visitor tokens one address may ask for; an office behind one address shares it.
 TOKENS_PER_MINUTE = 120
+# Files one visitor may send, and one address.
+FILES_PER_MINUTE, ADDRESS_FILES_PER_MINUTE = 10, 60
+# Of one address (an office, a campus, a phone network's gateway) and of one widget the settings say how many sockets may
+# be open at once and how many messages a second may come, per web process; frames of any kind are ten to a message, and
+# bursts hold what comes in so many seconds. A single visitor's limits above bind long before: these stop crowds of sockets.
+BURST_SECONDS, FRAMES_PER_MESSAGE = 15, 10
+# Names remembered per kind of limit; the longest unused goes first.
+NAMES_REMEMBERED = 20_000
 
 
 class TokenBucket:
@@ -33,6 +42,46 @@ class TokenBucket:
             return False
         self._left -= 1
         return True
+
+
+class Buckets:
+    """A token bucket per name (an address, a widget), in this process alone."""
+
+    def __init__(self, *, per_second: float) -> None:
+        self._burst, self._per_second = int(per_second * BURST_SECONDS), per_second
+        self._known: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def take(self, name: str) -> bool:
+        """Return whether one more of this name may pass now."""
+        bucket = self._known.get(name)
+        if bucket is None:
+            bucket = self._known[name] = TokenBucket(burst=self._burst, per_second=self._per_second)
+            if len(self._known) > NAMES_REMEMBERED:
+                self._known.popitem(last=False)
+        self._known.move_to_end(name)
+        return bucket.take()
+
+    def forget(self) -> None:
+        self._known.clear()
+
+
+class OpenSockets:
+    """How many sockets each address has open in this process."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def enter(self, address: str, *, most: int) -> bool:
+        """Count one more, or return False where the address has `most` already."""
+        if self._open[address] >= most:
+            return False
+        self._open[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self._open[address] -= 1
+        if self._open[address] <= 0:
+            del self._open[address]
 
 
 def within(name: str, *, most: int, seconds: int = 60) -> bool:

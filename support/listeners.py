@@ -3,6 +3,7 @@
 from crm.core.events import listen
 from customers.events import CustomersMerged
 from support import live
+from support.conversations import SEEN_BY_STAFF
 from support.events import ConversationChanged, MessagePosted
 
 
@@ -21,7 +22,7 @@ def hint_message(event: MessagePosted) -> None:
 
 def hint_change(event: ConversationChanged) -> None:
     if event.cause != "demo":
-        live.hint_change(event.conversation_id)
+        live.hint_change(event.conversation_id, to_inbox=event.cause != SEEN_BY_STAFF)
 
 
 def enqueue_reply(event: MessagePosted) -> None:

@@ -28,10 +28,10 @@ def hint_message(conversation_id: int, seq: int, *, author: str) -> None:
     _send({"type": "chat.hint", **news}, news)
 
 
-def hint_change(conversation_id: int) -> None:
-    """Tell them that the conversation's state changed."""
+def hint_change(conversation_id: int, *, to_inbox: bool = True) -> None:
+    """Tell them that the conversation's state changed; `to_inbox` False: the visitor's sockets alone."""
     news: News = {"conversation": conversation_id, "seq": 0, "author": ""}
-    _send({"type": "chat.change", "conversation": conversation_id}, news)
+    _send({"type": "chat.change", "conversation": conversation_id}, news, to_inbox=to_inbox)
 
 
 # The event loop of this process's sockets, once there is one; set by the consumers.
@@ -46,19 +46,21 @@ def serve_from(loop: asyncio.AbstractEventLoop) -> None:
         _inbox_news.clear()
 
 
-def _send(message: dict[str, object], news: News) -> None:
+def _send(message: dict[str, object], news: News, *, to_inbox: bool = True) -> None:
     """Hint the conversation's own sockets with `message` and the inbox with `news`."""
     group = chat_group(int(news["conversation"]))
     if _loop is not None and _loop.is_running():
         # Nobody waits for a hint: the row is committed, and the thread has other rows to write.
-        _loop.call_soon_threadsafe(_begin, group, message, news)
+        _loop.call_soon_threadsafe(_begin, group, message, news if to_inbox else None)
     else:
-        async_to_sync(_deliver_both)(group, message, news)
+        async_to_sync(_deliver_both)(group, message, news if to_inbox else None)
 
 
-def _begin(group: str, message: dict[str, object], news: News) -> None:
+def _begin(group: str, message: dict[str, object], news: News | None) -> None:
     global _gathering
     _spawn(_deliver(group, message))
+    if news is None:
+        return
     key = (news["conversation"], news["seq"] == 0)
     known = _inbox_news.get(key)
     if known is None or int(known["seq"]) <= int(news["seq"]):
@@ -100,9 +102,10 @@ def _spawn(work: Coroutine[None, None, None]) -> None:
     task.add_done_callback(_under_way.discard)
 
 
-async def _deliver_both(group: str, message: dict[str, object], news: News) -> None:
+async def _deliver_both(group: str, message: dict[str, object], news: News | None) -> None:
     await _deliver(group, message)
-    await _deliver(INBOX, {"type": "chat.news", "news": [news]})
+    if news is not None:
+        await _deliver(INBOX, {"type": "chat.news", "news": [news]})
 
 
 async def _deliver(group: str, message: dict[str, object]) -> None:

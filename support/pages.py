@@ -84,6 +84,7 @@ def widget_page(*, source: Source, language: str, origins: list[str]) -> WidgetP
         "failed": gettext("Not sent"),
         "retry": gettext("Try again"),
         "sent": gettext("Sent"),
+        "delivered": gettext("Delivered"),
         "read": gettext("Read"),
         "typing": gettext("Typing…"),
         "thanks": gettext("Thank you for the rating."),

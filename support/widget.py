@@ -160,7 +160,7 @@ def send(request: HttpRequest) -> dict[str, Any]:
 @require_POST
 @json_door
 def act(request: HttpRequest) -> dict[str, Any]:
-    """POST {person: true} or {score: 1-5, comment?} or {read: N} with X-Visitor-Token -> {state, …}."""
+    """POST {person: true} or {score: 1-5, comment?} or {read: N} or {got: N} with X-Visitor-Token -> {state, …}."""
     visitor, source = _visitor(request)
     body = _body(request)
     now = clock.now()
@@ -175,6 +175,8 @@ def act(request: HttpRequest) -> dict[str, Any]:
         current = conversations.rate(conversation_id=current.pk, csat=body["score"], comment=_text(body, "comment"), now=now)
     elif isinstance(body.get("read"), int) and not isinstance(body["read"], bool):
         conversations.mark_read(conversation_id=current.pk, seq=body["read"], by_visitor=True, now=now)
+    elif isinstance(body.get("got"), int) and not isinstance(body["got"], bool):
+        conversations.mark_got(conversation_id=current.pk, seq=body["got"], by_visitor=True, now=now)
     else:
         raise BodyBad
     return {"state": wire.state(current)}

@@ -27,6 +27,7 @@ class State(TypedDict):
     state: str
     person: str
     read: int
+    got: int
     csat: int | None
 
 
@@ -52,7 +53,7 @@ _SHOWN = frozenset({"article", "title", "version", "url", "choices", "place", "n
 def state(conversation: Conversation | None) -> State:
     """Return where the conversation stands; needs `agent` loaded. Without one, the assistant is waiting."""
     if conversation is None:
-        return {"type": "state", "conversation": "", "state": "bot", "person": "", "read": 0, "csat": None}
+        return {"type": "state", "conversation": "", "state": "bot", "person": "", "read": 0, "got": 0, "csat": None}
     agent = conversation.agent
     return {
         "type": "state",
@@ -60,5 +61,6 @@ def state(conversation: Conversation | None) -> State:
         "state": conversation.state,
         "person": (agent.first_name or agent.get_username()) if agent else "",
         "read": conversation.agent_read_seq,
+        "got": conversation.agent_got_seq,
         "csat": conversation.csat,
     }

@@ -2,6 +2,7 @@
 
 from crm.settings.base import *  # noqa: F403
 from crm.settings.celery import *  # noqa: F403
+from crm.settings.chat import *  # noqa: F403
 from crm.settings.generator import *  # noqa: F403
 from crm.settings.learning import *  # noqa: F403
 from crm.settings.logging import *  # noqa: F403

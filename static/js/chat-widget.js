@@ -12,6 +12,7 @@ const log = part('log');
 const text = part('text');
 const lang = document.documentElement.lang;
 const VISITOR_KEY = `visitor:${page.key}`;
+const DRAFT_KEY = `draft:${page.key}`;
 const POLL_MS = 5000;
 const RENEW_MS = 50 * 60000;
 
@@ -20,7 +21,7 @@ let token = '';
 let identity = null;
 let conversation = '';
 let upto = 0;
-let state = {state: 'bot', person: '', csat: null, read: 0};
+let state = {state: 'bot', person: '', csat: null, read: 0, got: 0};
 let isUp = false;
 const shown = new Map();
 const pending = new Map();
@@ -152,7 +153,7 @@ function showTicks() {
   const mine = [...shown].filter(([, row]) => row.dataset.author === 'visitor');
   mine.forEach(([, row]) => row.querySelector('.line__tick')?.remove());
   const last = mine.sort(([a], [b]) => a - b).at(-1);
-  if (last) last[1].querySelector('.line__meta').append(element('span', 'line__tick', `· ${last[0] <= state.read ? words.read : words.sent}`));
+  if (last) last[1].querySelector('.line__meta').append(element('span', 'line__tick', `· ${last[0] <= state.read ? words.read : last[0] <= state.got ? words.delivered : words.sent}`));
 }
 
 /* ---- What the server says ----------------------------------------------------------------------------------------- */
@@ -163,10 +164,16 @@ function take({after, upto: end, items}) {
   atEnd(() => items.forEach(place));
   if (end > upto) {
     upto = end;
-    if (!document.hidden) reply({type: 'read', seq: upto}, {read: upto});
+    seen();
   }
   part('typing').textContent = '';
   drawState();
+}
+
+/** Say what arrived here: read where the page is looked at, else received. */
+function seen() {
+  if (!upto) return;
+  if (document.hidden) reply({type: 'got', seq: upto}, {got: upto}); else reply({type: 'read', seq: upto}, {read: upto});
 }
 
 function enter(next) {
@@ -313,6 +320,7 @@ part('composer').addEventListener('submit', (event) => {
   const said = text.value.trim();
   if (!said) return;
   text.value = '';
+  store.remove(DRAFT_KEY);
   say(said);
   text.focus();
 });
@@ -324,8 +332,12 @@ text.addEventListener('keydown', (event) => {
   part('composer').requestSubmit();
 });
 
+// What is being written survives a reload, a crash and a closed tab.
+text.value = store.get(DRAFT_KEY) || '';
+
 let typedAt = 0;
 text.addEventListener('input', () => {
+  if (text.value) store.set(DRAFT_KEY, text.value); else store.remove(DRAFT_KEY);
   if (Date.now() - typedAt < 2500 || !conversation) return;
   typedAt = Date.now();
   line.send({type: 'typing'});
@@ -352,7 +364,7 @@ part('rating').addEventListener('submit', async (event) => {
   part('typing').textContent = words.thanks;
 });
 
-document.addEventListener('visibilitychange', () => { if (!document.hidden && upto) reply({type: 'read', seq: upto}, {read: upto}); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) seen(); });
 
 /* ---- Inside the shop's page --------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from crm.core import clock
-from support import conversations, frames, limits, visitors
+from support import consumers, conversations, frames, limits, visitors
 from support.models import Conversation, Message
 from support.visitors import Visitor
 from tests.factories import SourceFactory, UserFactory
@@ -290,3 +290,47 @@ def session_of(user: Any) -> str:
     client = Client()
     client.force_login(user)
     return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+async def test_one_address_may_not_open_sockets_without_end(visit: Open, settings: Any) -> None:
+    settings.CRM_CHAT_ADDRESS_SOCKETS = 3
+    opened = [await visit(hello=False) for _ in range(4)]
+
+    assert [socket.is_accepted for socket in opened] == [True, True, True, False]
+    await opened[0].disconnect()
+    assert (await visit(hello=False)).is_accepted
+
+
+@pytest.mark.parametrize("bucket", ["address_sends", "widget_sends"])
+async def test_a_crowd_of_one_address_or_widget_is_slowed_down_without_being_cut_off(visit: Open, monkeypatch: pytest.MonkeyPatch, bucket: str) -> None:
+    narrow = limits.Buckets(per_second=0.2)
+    monkeypatch.setattr(consumers, bucket, narrow)
+    crowd = [await visit(visitor_id=f"{number:032x}") for number in range(4)]
+
+    answers = []
+    for socket, kind in zip(crowd, ["ack", "ack", "ack", "error"], strict=True):
+        await say(socket, type="send", client_id="a", text="hello")
+        answers.append((await hear(socket, kind)).get("code"))
+
+    assert answers == [None, None, None, "too_fast"]
+    assert await Message.objects.acount() == 3
+
+
+async def test_a_page_in_the_background_has_received_but_not_read(visit: Open) -> None:
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="hello")
+    await hear(socket, "messages")
+    talk = await Conversation.objects.aget()
+
+    await sync_to_async(conversations.mark_got)(conversation_id=talk.pk, seq=1, by_visitor=False, now=clock.now())
+    delivered = await hear(socket, "state")
+    await sync_to_async(conversations.mark_read)(conversation_id=talk.pk, seq=1, by_visitor=False, now=clock.now())
+    read = await hear(socket, "state")
+    await say(socket, type="got", seq=1)
+    await say(socket, type="ping")
+    await hear(socket, "pong")
+    await talk.arefresh_from_db()
+
+    assert (delivered["got"], delivered["read"]) == (1, 0)
+    assert (read["got"], read["read"]) == (1, 1)
+    assert (talk.visitor_got_seq, talk.visitor_read_seq) == (1, 0)
