@@ -319,7 +319,7 @@ async def test_a_crowd_of_one_address_or_widget_is_slowed_down_without_being_cut
 async def test_a_page_in_the_background_has_received_but_not_read(visit: Open) -> None:
     socket = await visit()
     await say(socket, type="send", client_id="a", text="hello")
-    await hear(socket, "messages")
+    await hear(socket, "ack")
     talk = await Conversation.objects.aget()
 
     await sync_to_async(conversations.mark_got)(conversation_id=talk.pk, seq=1, by_visitor=False, now=clock.now())
