@@ -96,8 +96,8 @@ def refuse(stack: OwnStack, *arguments: str, **variables: str) -> str:
         check=False,
     )
     assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
-    (line,) = done.stderr.strip().splitlines()
-    return line
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr.strip()
 
 
 @pytest.mark.parametrize(
