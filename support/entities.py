@@ -196,7 +196,9 @@ def _sizes(text: str, _today: date) -> list[Entity]:
 _COLOURS = {"black": "黑色 黑", "white": "白色 白", "red": "红色 红", "blue": "蓝色 蓝", "green": "绿色 绿", "yellow": "黄色", "grey": "灰色 灰", "pink": "粉色 粉红", "brown": "棕色 咖啡色",
             "beige": "米色 米白", "silver": "银色", "gold": "金色", "purple": "紫色", "orange": "橙色", "navy": "藏青 深蓝", "cream": "奶油色", "turquoise": "青绿"}  # fmt: skip
 _COLOUR_OF = {name: english for english, chinese in _COLOURS.items() for name in (english, *(word for word in chinese.split() if len(word) > 1))} | {
-    "gray": "grey"
+    "gray": "grey",
+    "navy blue": "navy",
+    "dark blue": "navy",
 }
 _COLOUR = re.compile(
     r"\b(?:"
