@@ -38,7 +38,7 @@ CRM_ORGANISATION = env.text("CRM_ORGANISATION", "Perennial")
 CRM_OUTBOX = env.boolean("CRM_OUTBOX", default=not CRM_PRODUCTION)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "crm.core.admin_config.LightAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
