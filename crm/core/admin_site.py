@@ -25,7 +25,7 @@ class LightPages:
         whole: forms.Media = super().media  # type: ignore[misc]
         if self.prepopulated_fields:
             return whole
-        return forms.Media(css=whole._css, js=[path for path in whole._js if str(path).rsplit("/", 1)[-1] not in SLUG_SCRIPTS])
+        return forms.Media(css=whole._css, js=[path for path in whole._js if str(path).rsplit("/", 1)[-1] not in SLUG_SCRIPTS])  # type: ignore[attr-defined]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         # Editable lists hold widgets, and a list in a pop-up window reports back: both need everything.
