@@ -23,9 +23,8 @@ from crm.core import clock
 from crm.core.access.roles import may
 from crm.core.errors import CrmError
 from crm.core.models import Source, User
-from support import conversations, frames, limits, live, visitors, wire
+from support import answering, conversations, frames, limits, live, teams, visitors, wire
 from support.models import Conversation
-from support.models.conversation import Author
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -337,7 +336,7 @@ class AgentConsumer(ChatConsumer):
         if not await in_thread(may, user, "support.view"):
             await self.close(code=UNKNOWN)
             return
-        self.user, self.checked_at = user, time.monotonic()
+        self.user, self.checked_at, self.view = user, time.monotonic(), teams.SocketView(user)
         await self.channel_layer.group_add(live.INBOX, self.channel_name)
         await self.accept()
 
@@ -353,15 +352,17 @@ class AgentConsumer(ChatConsumer):
             if not await in_thread(_still_allowed, self.user.pk, self.scope["session"].session_key):
                 await self.close(code=UNKNOWN)
                 return
+            await in_thread(self.user.refresh_from_db)
             self.checked_at = time.monotonic()
+        if not isinstance(frame, frames.Ping) and not await self._may_see({frame.conversation}):
+            raise conversations.ConversationMissing
         match frame:
             case frames.Send():
                 if not may(self.user, "support.reply"):
                     raise frames.BadFrame
                 posted = await in_thread(
-                    conversations.post,
+                    answering.write,
                     conversation_id=frame.conversation,
-                    author=Author.AGENT,
                     agent=self.user,
                     text=frame.text,
                     client_id=frame.client_id,
@@ -386,15 +387,35 @@ class AgentConsumer(ChatConsumer):
             case frames.Ping():
                 await self.send(text_data='{"type":"pong"}')
 
+    async def _may_see(self, conversation_ids: set[int]) -> set[int]:
+        """Return those the teams of this person allow; a query only for what was not looked up in the last seconds."""
+        unknown = self.view.unknown(conversation_ids)
+        if unknown:
+            await in_thread(self.view.learn, unknown)
+        return {each for each in conversation_ids if self.view.may_see(each)}
+
     async def chat_news(self, event: dict[str, Any]) -> None:
         for each in event["news"]:
+            if not each["seq"]:
+                # Its team may be what changed.
+                self.view.forget(each["conversation"])
+        allowed = await self._may_see({each["conversation"] for each in event["news"]})
+        for each in event["news"]:
+            if each["conversation"] not in allowed:
+                continue
             if each["seq"]:
                 await self.say({"type": "hint", "conversation": each["conversation"], "seq": each["seq"], "author": each["author"]})
             else:
                 await self.say({"type": "change", "conversation": each["conversation"]})
 
     async def chat_typing(self, event: dict[str, Any]) -> None:
-        await self.say({"type": "typing", "conversation": event["conversation"]})
+        if await self._may_see({event["conversation"]}):
+            await self.say({"type": "typing", "conversation": event["conversation"]})
+
+    async def chat_present(self, event: dict[str, Any]) -> None:
+        """Somebody opened, left or writes in a conversation."""
+        if await self._may_see({event["conversation"]}):
+            await self.say({"type": "present", "conversation": event["conversation"], "people": event["people"]})
 
 
 def _rows_after(conversation_id: int, seq: int) -> tuple[list[Any], int]:

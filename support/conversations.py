@@ -20,7 +20,7 @@ from crm.core.models import User
 from support import phrases, quick
 from support.events import ConversationChanged, MessagePosted
 from support.language import known, language_of
-from support.models import Conversation, Message, Ticket
+from support.models import Conversation, Message, TeamSource, Ticket
 from support.models.conversation import Author, ConversationState, ReplyState
 
 # Characters of one message; a longer text is a document, not a chat line.
@@ -97,6 +97,7 @@ def open(
     """
     return Conversation.objects.create(
         source_id=source_id,
+        team_id=TeamSource.objects.filter(source_id=source_id).values_list("team_id", flat=True).first(),
         visitor_id=visitor_id,
         customer_id=customer_id,
         is_verified=is_verified,

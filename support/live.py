@@ -34,6 +34,19 @@ def hint_change(conversation_id: int, *, to_inbox: bool = True) -> None:
     _send({"type": "chat.change", "conversation": conversation_id}, news, to_inbox=to_inbox)
 
 
+def hint_present(conversation_id: int, people: list[dict[str, object]]) -> None:
+    """Tell the inbox who has the conversation open; the page asks again every few seconds anyway."""
+    message: dict[str, object] = {"type": "chat.present", "conversation": conversation_id, "people": people}
+    if _loop is not None and _loop.is_running():
+        _loop.call_soon_threadsafe(_spawn_delivery, INBOX, message)
+    else:
+        async_to_sync(_deliver)(INBOX, message)
+
+
+def _spawn_delivery(group: str, message: dict[str, object]) -> None:
+    _spawn(_deliver(group, message))
+
+
 # The event loop of this process's sockets, once there is one; set by the consumers.
 _loop: asyncio.AbstractEventLoop | None = None
 

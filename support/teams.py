@@ -73,6 +73,11 @@ def staff_for(team_id: int | None) -> "QuerySet[User]":
     return staff.order_by("username")
 
 
+def mine(user: User) -> "QuerySet[Team]":
+    """Return the teams the user may give work to: their own, or every one for administrators."""
+    return Team.objects.all() if sees_all(user) else Team.objects.filter(members=user)
+
+
 def of_source(source_id: int) -> int | None:
     """Return the team that new conversations of the shop belong to. One query."""
     return TeamSource.objects.filter(source_id=source_id).values_list("team_id", flat=True).first()
