@@ -15,10 +15,11 @@ from customers.models import Portrait
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One sentence. effect: how much money it adds to the 12-month value, None where it is no amount."""
+    """One sentence. effect: how much money it adds to the 12-month value, None where it is no amount.  code: as stored."""
 
     text: str
     effect: float | None = None
+    code: str = ""
 
     @property
     def sign(self) -> str:
@@ -67,7 +68,7 @@ def _told(reasons: Sequence[Mapping[str, Any]], currency: str) -> tuple[Reason, 
             continue
         data = reason.get("data", {})
         effect = data.get("effect")
-        told.append(Reason(make(data, currency), float(effect) if effect is not None else None))
+        told.append(Reason(make(data, currency), float(effect) if effect is not None else None, str(reason.get("code"))))
     return tuple(told)
 
 
