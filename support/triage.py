@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from crm.core.errors import CrmError
 from crm.core.learning import modelstore
-from support import intents
+from support import intents, policy
 from support.language import language_of
 from support.models.labels import OUT_OF_SCOPE
 
@@ -35,7 +35,8 @@ class Decision(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Triage:
     """label: most probable intent, '' where nothing judged. confidence: its probability, 0 to 1.
-    advice: what the model's own thresholds say; they were chosen at training so that answers are right often enough.
+    advice: what the thresholds in force say (policy.py): a person's, else those chosen at training so that answers are
+    right often enough.
     choices: labels worth asking about, likeliest first. version: of the model, None where none served.
     """
 
@@ -100,13 +101,14 @@ def judged(messages: list[tuple[str, str]]) -> list[Triage]:
     """
     served = modelstore.build(TASK, _restored)
     understood = served.model.understand([text for text, _ in messages])
+    thresholds = policy.in_force(version=served.version, trained=served.trained)
     return [
         Triage(
             label=each.label,
             confidence=each.confidence,
-            in_scope=each.in_scope,
+            in_scope=each.scope_score >= thresholds.scope_from,
             language=language,
-            advice=Decision(each.decision.value),
+            advice=Decision(thresholds.decision(confidence=each.confidence, together=sum(share for _, share in each.choices), scope=each.scope_score)),
             choices=tuple(label for label, probability in each.choices if probability >= CHOICE_AT and label not in intents.NOT_A_CHOICE),
             version=served.version,
         )
@@ -118,9 +120,11 @@ def judged(messages: list[tuple[str, str]]) -> list[Triage]:
 class _Served:
     version: int
     model: "IntentModel"
+    trained: policy.Thresholds
 
 
 def _restored(model: modelstore.LoadedModel) -> _Served:
-    from support.ml import training
+    from support.ml import heldout, training
 
-    return _Served(model.version.version, training.restored(model))
+    classifier = training.restored(model)
+    return _Served(model.version.version, classifier, policy.Thresholds(**heldout.thresholds(classifier)))
