@@ -12,13 +12,15 @@ from django.utils.translation import gettext_lazy
 
 from crm.core import job_kinds, panels, registries
 from crm.core.registries import SearchHit, SearchSource, SegmentField, TimelineEntry, TimelineSource
+from customers import contacts
 
 
 def register() -> None:
     """Fill the registries; called once from the app's ready()."""
-    from campaigns import tasks
+    from campaigns import features, tasks
 
     panels.register(slot="customer.side", title=gettext_lazy("Campaigns"), url_name="campaigns:customer-panel", order=40, permission="campaigns.view")
+    registries.feature_sources["campaigns"] = features.SOURCE
     registries.search_sources["campaigns"] = SearchSource("campaigns", "campaigns.view", find)
     registries.timeline_sources["campaigns"] = TimelineSource("campaigns", gettext_lazy("Campaigns"), entries)
     registries.segment_fields["campaign_last_sent"] = SegmentField(
@@ -27,6 +29,7 @@ def register() -> None:
     registries.segment_fields["campaign_clicks_90"] = SegmentField(
         "campaign_clicks_90", gettext_lazy("Campaigns clicked in 90 days"), gettext_lazy("Campaigns"), "number", clicks
     )
+    contacts.register("campaigns", contacted)
     job_kinds.register(job_kinds.JobKind(tasks.SEND, gettext_lazy("Campaign"), tasks.enqueue_send))
     job_kinds.register(job_kinds.JobKind(tasks.DRAFT, gettext_lazy("Drafts"), tasks.enqueue_draft))
 
@@ -71,3 +74,19 @@ def clicks(at: datetime) -> Any:
 
     recent = Delivery.objects.filter(customer_id=OuterRef("pk"), clicked_at__gt=at - timedelta(days=90), clicked_at__lte=at)
     return Coalesce(Subquery(recent.order_by().values("customer_id").annotate(n=Count("pk")).values("n")), 0)
+
+
+def contacted(as_of: datetime) -> list[tuple[int, int, int]]:
+    """Return (customer, UTC day since 1970, level) of everyone written to or held out up to that moment. One query."""
+    from campaigns.models import Arm, Delivery
+
+    rows = (
+        Delivery.objects.filter(Q(sent_at__lte=as_of) | Q(arm=Arm.HOLDOUT, campaign__started_at__lte=as_of))
+        .order_by("pk")
+        .values_list("customer_id", "sent_at", "campaign__started_at")
+    )
+    return [
+        (customer, int((sent or started).timestamp() // 86_400), contacts.WRITTEN_TO if sent else contacts.HELD_OUT)
+        for customer, sent, started in rows
+        if sent or started
+    ]

@@ -1,5 +1,7 @@
 """Everything this app contributes to the shared registries, in one visible list."""
 
+from importlib import import_module
+
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import job_kinds
@@ -24,7 +26,7 @@ def register() -> None:
             name="lifecycle",
             title=_("Lifecycle stages"),
             purpose=_("Learns the shop's rhythm and names each customer's stage: new, growing, loyal, at risk, lapsed, reactivated."),
-            run=_run("train_lifecycle"),
+            run=_run("train_lifecycle", module="training_lifecycle"),
             main_metric="auroc",
         ),
         TrainingTask(
@@ -48,11 +50,9 @@ def register() -> None:
 class _run:  # noqa: N801 - reads as a verb where it is used
     """A training run by name; numpy and SciPy load with the first training, not with every start of the program."""
 
-    def __init__(self, function: str) -> None:
-        self.function = function
+    def __init__(self, function: str, module: str = "training") -> None:
+        self.function, self.module = function, f"customers.ml.{module}"
 
     def __call__(self, **arguments: object) -> TrainingOutcome:
-        from customers.ml import training
-
-        outcome: TrainingOutcome = getattr(training, self.function)(**arguments)
+        outcome: TrainingOutcome = getattr(import_module(self.module), self.function)(**arguments)
         return outcome

@@ -1,4 +1,4 @@
-"""Training runs of the three customer models: value, lifecycle, sentiment.
+"""Training runs of the customer models value and sentiment; the stages have training_lifecycle.
 
 Each takes the facts up to `as_of`, skips when they are unchanged, judges the method on a period it has not seen, fits
 on everything, saves, and lets the new version serve only if it is good enough on the same rows as its rivals.
@@ -7,35 +7,30 @@ on everything, saves, and lets the new version serve only if it is good enough o
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from django.conf import settings
 from scipy.stats import spearmanr
 
 from crm.core import clock
 from crm.core.learning import modelstore, registry
-from crm.core.learning.evaluation import Figure, Verdict, auroc, bootstrap, calibration_error, compare, macro_f1
+from crm.core.learning.evaluation import Figure, Verdict, bootstrap, calibration_error, compare, macro_f1
 from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins
 from crm.core.text import encoder
-from customers import portrait
-from customers.ml import dataset
-from customers.ml.features import Outcomes, holdout_days, outcomes
-from customers.ml.lifecycle import STAGES, Lifecycle, gap_history
+from customers.ml import dataset, judging
+from customers.ml.features import Outcomes
 from customers.ml.reviews import ReviewSentiment
-from customers.ml.saved import lifecycle_model, sentiment_model, value_model
+from customers.ml.saved import sentiment_model, value_model
 from customers.ml.value import ValueForecast, ValueModel, fit_value, summarise_orders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from crm.core.models import ModelVersion
 
 # Part of every data hash: raise when the same rows would give another model.
 RECIPE = 1
 LAST_PERIOD = "the same again as in the period before"
-RECENCY = "whoever ordered last orders first"
 # New reviews needed since the serving sentiment model to compare on reviews neither has learned from.
 FEWEST_NEW_REVIEWS = 30
 
@@ -43,10 +38,10 @@ FEWEST_NEW_REVIEWS = 30
 def train_value(*, as_of: datetime, force: bool = False) -> registry.TrainingOutcome:
     """Train expected orders, probability of being active and amount per order; judged on the last 90 days."""
     started = time.monotonic()
-    rows, data_hash = _orders(as_of)
+    rows, data_hash = judging.orders(as_of, recipe=RECIPE)
     if not force and (same := modelstore.unchanged("value", data_hash)):
         return registry.skipped(same)
-    split = _split(rows)
+    split = judging.split(rows)
     forecast = fit_value(split.history).forecast(split.history, horizon_days=split.days)
     figure = bootstrap(_rank_agreement, forecast.value, split.spend)
     metrics, baseline = _value_figures(forecast, split)
@@ -69,52 +64,9 @@ def train_value(*, as_of: datetime, force: bool = False) -> registry.TrainingOut
         challenger=figure.value,
         champion=_champion_value(split),
         baseline=_rank_agreement(split.last_spend, split.spend),
-        margin=_standard_error(figure),
+        margin=judging.standard_error(figure),
     )
-    return _concluded(version, verdict, as_of=as_of)
-
-
-def train_lifecycle(*, as_of: datetime, force: bool = False) -> registry.TrainingOutcome:
-    """Learn the shop's rhythm and its stages; judged by who of the last 90 days' customers bought again."""
-    started = time.monotonic()
-    rows, data_hash = _orders(as_of)
-    if not force and (same := modelstore.unchanged("lifecycle", data_hash)):
-        return registry.skipped(same)
-    split = _split(rows)
-    # How often each stage buys again is itself learned, one period earlier, so that nothing of the judged period enters.
-    earlier = _period_before(rows, split.days)
-    known = dataset.order_rows(as_of=_end_of(rows.as_of_day - split.days), known=rows.currencies)
-    lifecycle = Lifecycle().fit(known.customer, known.day)
-    score = _stage_score(lifecycle, known, split, earlier)
-    figure = bootstrap(auroc, split.bought_again, score)
-    recency = auroc(split.bought_again, -split.history.silence_days)
-    model = Lifecycle().fit(rows.customer, rows.day)
-    rates = _stage_rates(lifecycle, known, split)
-    metrics = {"auroc": figure.value, "customers": len(split.history), "bought_again": float(split.bought_again.mean())}
-    version = modelstore.save(
-        task="lifecycle",
-        algorithm="personal order gaps (empirical Bayes)",
-        tensors={},
-        config={"model": model.to_config(), "rates": {name: rate for name, rate, _count in rates}},
-        metrics=metrics,
-        baseline={"auroc": recency},
-        report=ModelReport(
-            method=f"Stages named {split.days} days ago, ranked by how often each stage bought again in the period before; who bought in the {split.days} days since.",
-            baseline=RECENCY,
-            figures=(ReportedFigure.of("auroc", figure, baseline=recency),),
-            tables=(
-                ReportTable("stages", ("stage", "rows", "bought_again"), tuple((name, count, rate) for name, rate, count in rates)),
-                ReportTable("parameters", ("name", "value"), _parameters(model)),
-            ),
-        ).as_dict(),
-        data_hash=data_hash,
-        rows=len(rows),
-        as_of=as_of,
-        trained_at=clock.now(),
-        seconds=time.monotonic() - started,
-    )
-    verdict = compare(challenger=figure.value, champion=_champion_lifecycle(known, split, earlier), baseline=recency, margin=_standard_error(figure))
-    return _concluded(version, verdict, as_of=as_of)
+    return judging.concluded(version, verdict, as_of=as_of)
 
 
 def train_sentiment(*, as_of: datetime, force: bool = False) -> registry.TrainingOutcome:
@@ -141,44 +93,7 @@ def train_sentiment(*, as_of: datetime, force: bool = False) -> registry.Trainin
         trained_at=clock.now(),
         seconds=time.monotonic() - started,
     )
-    return _concluded(version, _sentiment_verdict(model, reviews, metrics, baseline), as_of=as_of)
-
-
-def _concluded(version: ModelVersion, verdict: Verdict, *, as_of: datetime) -> registry.TrainingOutcome:
-    """Promote or keep, and have the portraits follow a promotion."""
-    outcome = registry.conclude(version, verdict, at=clock.now())
-    if outcome.state is registry.Outcome.TRAINED:
-        portrait.refresh(as_of=as_of, cause="training")
-    return outcome
-
-
-def _orders(as_of: datetime) -> tuple[dataset.OrderRows, str]:
-    known = dataset.currencies(as_of=as_of, default=settings.CRM_CURRENCY)
-    rows = dataset.order_rows(as_of=as_of, known=known)
-    # The day belongs to the data: a week of silence is a fact although no row changed.
-    return rows, modelstore.fingerprint("orders", RECIPE, rows.as_of_day, rows.customer, rows.day, rows.amount)
-
-
-def _split(rows: dataset.OrderRows) -> Outcomes:
-    days = holdout_days(rows.day, rows.as_of_day)
-    known = dataset.order_rows(as_of=_end_of(rows.as_of_day - days), known=rows.currencies)
-    return outcomes(known, rows, days=days)
-
-
-def _period_before(rows: dataset.OrderRows, days: int) -> tuple[dataset.OrderRows, Outcomes]:
-    """Return the facts and outcomes one period before the judged one."""
-    known = dataset.order_rows(as_of=_end_of(rows.as_of_day - 2 * days), known=rows.currencies)
-    return known, outcomes(known, rows, days=days)
-
-
-def _end_of(day: int) -> datetime:
-    return datetime.fromtimestamp((day + 1) * dataset.SECONDS_A_DAY - 1e-3, tz=UTC)
-
-
-def _standard_error(figure: Figure) -> float:
-    """Return the bootstrap standard error: versions closer than this on the same rows cannot be told apart."""
-    error = (figure.high - figure.low) / 3.92
-    return float(error) if np.isfinite(error) else 0.0
+    return judging.concluded(version, _sentiment_verdict(model, reviews, metrics, baseline), as_of=as_of)
 
 
 def _rank_agreement(predicted: NDArray[Any], actual: NDArray[Any]) -> float:
@@ -257,52 +172,9 @@ def _champion_value(split: Outcomes) -> float | None:
     return _rank_agreement(serving.forecast(split.history, horizon_days=split.days).value, split.spend)
 
 
-def _champion_lifecycle(known: dataset.OrderRows, split: Outcomes, earlier: tuple[dataset.OrderRows, Outcomes]) -> float | None:
-    try:
-        serving = modelstore.build("lifecycle", lifecycle_model)
-    except (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIncompatible):
-        return None
-    return auroc(split.bought_again, _stage_score(serving, known, split, earlier))
-
-
-def _stages(model: Lifecycle, rows: dataset.OrderRows, split: Outcomes) -> NDArray[np.str_]:
-    history = gap_history(rows.customer, rows.day, customers=split.history.customer, as_of_day=rows.as_of_day)
-    return model.stages(history).stage
-
-
-def _stage_rates(model: Lifecycle, rows: dataset.OrderRows, split: Outcomes) -> list[tuple[str, float, int]]:
-    """Return per stage how often its customers bought again, drawn towards the shop's rate by ten customers' weight."""
-    stages, overall = _stages(model, rows, split), float(split.bought_again.mean())
-    rates = []
-    for name in STAGES:
-        members = stages == name
-        count = int(members.sum())
-        if count:
-            rates.append((name, (float(split.bought_again[members].sum()) + 10 * overall) / (count + 10), count))
-    return rates
-
-
-def _stage_score(model: Lifecycle, known: dataset.OrderRows, split: Outcomes, earlier: tuple[dataset.OrderRows, Outcomes]) -> NDArray[np.float64]:
-    """Return the earlier period's buying rate of each customer's stage; within a stage the shorter silence goes first."""
-    rates = {name: rate for name, rate, _count in _stage_rates(model, *earlier)}
-    overall = float(earlier[1].bought_again.mean())
-    by_stage = np.array([rates.get(str(name), overall) for name in _stages(model, known, split)])
-    return by_stage - 1e-9 * split.history.silence_days
-
-
-def _parameters(model: Lifecycle) -> tuple[tuple[str, float], ...]:
-    return (
-        ("median_gap_days", float(np.exp(model.log_gap_))),
-        ("spread_between_customers", float(np.sqrt(model.between_))),
-        ("spread_within_customers", float(np.sqrt(model.within_))),
-        ("loyal_orders", float(model.loyal_orders_)),
-        ("gaps_seen", float(model.gaps_)),
-    )
-
-
 def _sentiment_verdict(model: ReviewSentiment, reviews: dataset.RatedReviews, metrics: dict[str, float], baseline: dict[str, float]) -> Verdict:
     """Compare on reviews written since the serving model learned; where they are too few, on each one's own unseen reviews."""
-    error = _standard_error(bootstrap(macro_f1, model.classifier_.out_of_sample_.codes, model.classifier_.out_of_sample_.predicted))
+    error = judging.standard_error(bootstrap(macro_f1, model.classifier_.out_of_sample_.codes, model.classifier_.out_of_sample_.predicted))
     serving = modelstore.champion("sentiment")
     figure = None
     if serving is not None:
