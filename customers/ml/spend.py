@@ -5,13 +5,14 @@ Source: Fader & Hardie (2013), The Gamma-Gamma Model of Monetary Value; Colombo 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import gammaln, psi
 
-from customers.ml.rates import GREATEST_PARAMETER, DegenerateFit
+from customers.ml.histories import GREATEST_PARAMETER, DegenerateFit
+from customers.ml.maximise import maximise
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,14 +28,10 @@ FEWEST_SPENDERS = 20
 class GammaGamma:
     """Order amounts scatter as Gamma(p, v) around each customer's own mean, and v varies as Gamma(q, gamma).
 
-    penalty: weight of the squared logarithms of the parameters, per customer; 0 is maximum likelihood.
     After `fit`: `p_`, `q_`, `gamma_`, `log_likelihood_`, `customers_`.
     """
 
     kind = "gamma_gamma"
-
-    def __init__(self, *, penalty: float = 0.0) -> None:
-        self.penalty = penalty
 
     def fit(self, orders: ArrayLike, mean_amount: ArrayLike) -> Self:
         """Learn from customers with at least one order of positive amount; others are left out.
@@ -49,26 +46,12 @@ class GammaGamma:
             raise DegenerateFit(f"{len(x)} customers with a positive amount are too few")
         # Fit in units of the median amount, so that yen and dinars start equally near.
         scale = float(np.median(mean))
-        z = mean / scale
-        best = None
-        for start in (np.log([2.0, 3.0, 3.0]), np.log([6.0, 4.0, 1.0])):
-            result = minimize(
-                _objective,
-                start,
-                args=(x, z, self.penalty),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=[(-12.0, 14.0)] * 3,
-                options={"maxiter": 500, "ftol": 1e-13},
-            )
-            if np.isfinite(result.fun) and (best is None or result.fun < best.fun):
-                best = result
-        if best is None:
-            raise DegenerateFit("the likelihood of the amounts is not finite")
-        p, q, gamma = np.exp(best.x)
+        rows = _Amounts.of(x, mean / scale)
+        logs = maximise(_objective, rows, starts=((2.0, 3.0, 3.0), (6.0, 4.0, 1.0)))
+        p, q, gamma = np.exp(logs)
         self.p_, self.q_, self.gamma_ = float(p), float(q), float(gamma * scale)
         self.customers_ = len(x)
-        self.log_likelihood_ = float(_log_likelihood(x, mean, self.p_, self.q_, self.gamma_).sum())
+        self.log_likelihood_ = float(_log_likelihood(_Amounts.of(x, mean), self.p_, self.q_, self.gamma_).sum())
         if self.q_ < LEAST_Q:
             raise DegenerateFit(f"the amounts' tail is so heavy (q = {self.q_:.2f}) that their mean does not exist")
         if max(self.p_, self.q_) > GREATEST_PARAMETER or not np.isfinite(self.log_likelihood_):
@@ -83,10 +66,15 @@ class GammaGamma:
         amount: Floats = self.p_ * (self.gamma_ + x * mean) / (self.p_ * x + self.q_ - 1)
         return amount
 
-    def to_config(self) -> dict[str, float | str]:
+    def relative_spread(self, orders: ArrayLike) -> tuple[Floats, Floats]:
+        """Return the squared relative spread of one order about the customer's mean, and of that mean's uncertainty, (n,) each."""
+        x = np.asarray(orders, dtype=float)
+        # With q + p x <= 2 the variance does not exist; the cap is that of a customer seen at 2.25.
+        return np.full(len(x), 1 / self.p_), 1 / np.maximum(self.q_ + self.p_ * x - 2, 0.25)
+
+    def to_config(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "penalty": self.penalty,
             "p": self.p_,
             "q": self.q_,
             "gamma": self.gamma_,
@@ -95,8 +83,8 @@ class GammaGamma:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, float | str]) -> Self:
-        model = cls(penalty=float(config["penalty"]))
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        model = cls()
         model.p_, model.q_, model.gamma_ = (float(config[name]) for name in ("p", "q", "gamma"))
         model.log_likelihood_, model.customers_ = float(config["log_likelihood"]), int(config["customers"])
         return model
@@ -105,10 +93,12 @@ class GammaGamma:
 class ShrunkenMean:
     """Each customer's mean drawn towards the shop's: weight x / (x + k), k learned from the spread (empirical Bayes).
 
-    The stated fallback where gamma-gamma degenerates.  After `fit`: `mean_`, `k_`, `customers_`.
+    The stated fallback where gamma-gamma degenerates.  After `fit`: `mean_`, `k_`, `within_` (squared relative spread of one order), `customers_`.
     """
 
     kind = "shrunken_mean"
+    # What versions from before the spread was kept assume: an order scatters as widely as its mean.
+    within_ = 1.0
 
     def fit(self, orders: ArrayLike, mean_amount: ArrayLike) -> Self:
         x, mean = np.asarray(orders, dtype=float), np.asarray(mean_amount, dtype=float)
@@ -116,7 +106,7 @@ class ShrunkenMean:
         x, mean = x[usable], mean[usable]
         self.customers_ = len(x)
         self.mean_ = float(np.average(mean, weights=x)) if len(x) else 0.0
-        self.k_ = 2.0
+        self.k_, self.within_ = 2.0, 1.0
         if len(x) >= FEWEST_SPENDERS and len(np.unique(x)) > 1:
             # Var(mean | x) = between + within / x, a line in 1/x; its two coefficients give k = within / between.
             squared = (mean - self.mean_) ** 2
@@ -126,6 +116,7 @@ class ShrunkenMean:
             between, within = np.linalg.lstsq(design, squared, rcond=None)[0]
             if between > 0 and within > 0:
                 self.k_ = float(np.clip(within / between, 0.1, 50.0))
+                self.within_ = float(np.clip(within / max(self.mean_, 1e-12) ** 2, 0.01, 10.0))
         return self
 
     def expected_amount(self, orders: ArrayLike, mean_amount: ArrayLike) -> Floats:
@@ -136,29 +127,56 @@ class ShrunkenMean:
         amount: Floats = (x * mean + self.k_ * self.mean_) / (x + self.k_)
         return amount
 
-    def to_config(self) -> dict[str, float | str]:
-        return {"kind": self.kind, "mean": self.mean_, "k": self.k_, "customers": self.customers_}
+    def relative_spread(self, orders: ArrayLike) -> tuple[Floats, Floats]:
+        """Return the squared relative spread of one order about the customer's mean, and of that mean's uncertainty, (n,) each."""
+        x = np.asarray(orders, dtype=float)
+        return np.full(len(x), self.within_), self.within_ / (x + self.k_)
+
+    def to_config(self) -> dict[str, Any]:
+        return {"kind": self.kind, "mean": self.mean_, "k": self.k_, "within": self.within_, "customers": self.customers_}
 
     @classmethod
-    def from_config(cls, config: dict[str, float | str]) -> Self:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         model = cls()
         model.mean_, model.k_, model.customers_ = float(config["mean"]), float(config["k"]), int(config["customers"])
+        model.within_ = float(config.get("within", cls.within_))
         return model
 
 
-def _log_likelihood(x: Floats, z: Floats, p: float, q: float, gamma: float) -> Floats:
-    terms: Floats = (
-        gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(gamma) + (p * x - 1) * np.log(z) + p * x * np.log(x) - (p * x + q) * np.log(gamma + x * z)
-    )
-    return terms
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """Orders and mean amount per customer; the few distinct numbers of orders apart, for the gamma functions."""
+
+    x: Floats
+    z: Floats
+    xs: Floats
+    x_at: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, x: Floats, z: Floats) -> _Amounts:
+        xs, x_at = np.unique(x, return_inverse=True)
+        return cls(x, z, xs, x_at)
+
+    def sample(self, rows: int, *, seed: int = 0) -> _Amounts:
+        if len(self.x) <= rows:
+            return self
+        chosen = np.random.default_rng(seed).choice(len(self.x), size=rows, replace=False)
+        return _Amounts.of(self.x[chosen], self.z[chosen])
 
 
-def _objective(logs: Floats, x: Floats, z: Floats, penalty: float) -> tuple[float, Floats]:
+def _log_likelihood(rows: _Amounts, p: float, q: float, gamma: float) -> Floats:
+    x = rows.xs
+    by_x = gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(gamma) + p * x * np.log(x)
+    density: Floats = by_x[rows.x_at] + (p * rows.x - 1) * np.log(rows.z) - (p * rows.x + q) * np.log(gamma + rows.x * rows.z)
+    return density
+
+
+def _objective(logs: Floats, rows: _Amounts) -> tuple[float, Floats]:
     p, q, gamma = np.exp(logs)
-    total = gamma + x * z
-    d_p = x * (psi(p * x + q) - psi(p * x) + np.log(z) + np.log(x) - np.log(total))
-    d_q = psi(p * x + q) - psi(q) + np.log(gamma) - np.log(total)
-    d_gamma = q / gamma - (p * x + q) / total
+    total = gamma + rows.x * rows.z
+    log_total, digamma = np.log(total), psi(p * rows.xs + q)
+    d_p = (rows.xs * (digamma - psi(p * rows.xs) + np.log(rows.xs)))[rows.x_at] + rows.x * (np.log(rows.z) - log_total)
+    d_q = (digamma - psi(q) + np.log(gamma))[rows.x_at] - log_total
+    d_gamma = q / gamma - (p * rows.x + q) / total
     gradient = -np.array([d_p.mean() * p, d_q.mean() * q, d_gamma.mean() * gamma])
-    value = -float(_log_likelihood(x, z, p, q, gamma).mean()) + penalty * float(logs @ logs)
-    return value, gradient + 2 * penalty * logs
+    return -float(_log_likelihood(rows, p, q, gamma).mean()), gradient
