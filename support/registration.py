@@ -5,16 +5,18 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.core import panels
 from crm.core.learning import registry
-from crm.core.registries import SearchSource, TimelineSource, search_sources, timeline_sources
+from crm.core.registries import SearchSource, TimelineSource, feature_sources, mood_sources, search_sources, timeline_sources
 
 
 def register() -> None:
     """Fill the registries; called once from the app's ready()."""
-    from support import contributions, intents
+    from support import contributions, features, intents
     from support.ml import training
 
     panels.register(slot="customer.side", title=_("Conversations"), url_name="support:customer-panel", order=30, permission="support.view")
+    feature_sources["support"] = features.SOURCE
     timeline_sources["support"] = TimelineSource("support", _("Conversations"), contributions.timeline)
+    mood_sources["chats"] = contributions.mood
     search_sources["conversations"] = SearchSource("conversations", "support.view", contributions.conversations_found)
     search_sources["tickets"] = SearchSource("tickets", "support.view", contributions.tickets_found)
     registry.register(

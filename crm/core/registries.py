@@ -1,4 +1,4 @@
-"""What higher apps contribute to lower pages: search hits, timeline entries, segment fields. Filled in each apps.py.
+"""What higher apps contribute to lower pages: search hits, timeline entries, segment fields, features. Filled in each apps.py.
 
 Every contribution works for a set of customer ids or one query text at once; never one query per customer.
 """
@@ -69,6 +69,38 @@ class SegmentField:
     choices: Callable[[], Sequence[tuple[str, str | Promise]]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureSource:
+    """Numbers about customers that models may learn from, known only to a higher app.
+
+    features: (name, label, unit) of each number, unit as in customers.features.table.  query: gets a function that
+    writes the condition on a customer id column, and returns the SQL, one row per customer with a column `customer` and
+    one per name, using the named parameter as_of for "nothing later", and a function from as_of to further parameters.
+    """
+
+    name: str
+    features: tuple[tuple[str, str | Promise, str], ...]
+    query: Callable[[Callable[[str], str]], tuple[str, Callable[[datetime], dict[str, Any]]]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _label, _unit in self.features)
+
+
+@dataclass(frozen=True, slots=True)
+class MoodLine:
+    """What an app knows of a customer's mood. tone: success | warning | danger | neutral; detail: the figures behind it."""
+
+    label: str
+    text: str
+    detail: str
+    tone: str = "neutral"
+    url: str = ""
+
+
 search_sources: dict[str, SearchSource] = {}
 timeline_sources: dict[str, TimelineSource] = {}
 segment_fields: dict[str, SegmentField] = {}
+feature_sources: dict[str, FeatureSource] = {}
+# `tell(customer_id, at)` returns a line or None; one query.
+mood_sources: dict[str, Callable[[int, datetime], MoodLine | None]] = {}

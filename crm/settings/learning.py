@@ -26,3 +26,9 @@ CRM_ENCODER_CACHE = env.integer("CRM_ENCODER_CACHE", 4096, minimum=0)
 
 # May transformers download an encoder named by hub id? 0 keeps every process offline.
 CRM_ENCODER_DOWNLOAD = env.boolean("CRM_ENCODER_DOWNLOAD", False)
+
+# Threads of a fine-tuning run (manage.py finetune, --finetune); 0 = every core of the machine, shared by its processes.
+CRM_FINETUNE_THREADS = env.integer("CRM_FINETUNE_THREADS", 0, minimum=0, maximum=256)
+
+# May models learn from traits the law protects (age, gender)? Off: they are used to check fairness, never to score.
+CRM_SENSITIVE_TRAITS = env.boolean("CRM_SENSITIVE_TRAITS", False)
