@@ -6,7 +6,8 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.core import job_kinds
 from crm.core.job_kinds import JobKind
-from crm.core.learning import registry
+from crm.core.learning import evaluating, registry
+from crm.core.learning.evaluating import Evaluation
 from crm.core.learning.registry import TrainingOutcome, TrainingTask
 from crm.core.registries import SearchSource, search_sources
 from customers import import_tasks, search
@@ -36,6 +37,9 @@ def register() -> None:
             run=_run("train_sentiment"),
             main_metric="macro_f1",
         ),
+    )
+    evaluating.register(
+        Evaluation("lifecycle", "customers.ml.evaluate_lifecycle"),
     )
     for source in (
         SearchSource("customers", "customers.view", search.customers),

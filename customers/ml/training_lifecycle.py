@@ -152,8 +152,11 @@ def sample_panel(rows: dataset.OrderRows, told: contacts.Contacts | None = None)
 
 def _fitted(rows: dataset.OrderRows, days: int, judged: _Judged) -> StageModel:
     """Return the model that serves, fitted on everything, of the kind that was better."""
-    gaps = Lifecycle().fit(rows.customer, rows.day)
-    states = _hidden(rows)[0] if judged.is_hidden else None
+    gaps, states = Lifecycle().fit(rows.customer, rows.day), None
+    if judged.is_hidden and judged.states is not None:
+        # Of the number and family that were judged; only the figures behind them are learned anew.
+        states = fitting.fit(sample_panel(rows), states=judged.states.states, family=judged.states.emission.family, seed=SEED)
+        states = states if names_stages(states) else judged.states
     return StageModel(gaps, states, horizon_days=float(days))
 
 
