@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Avg, Count, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
-from crm.core.registries import SearchHit, TimelineEntry
+from crm.core import formats
+from crm.core.registries import MoodLine, SearchHit, TimelineEntry
 from support.models import Conversation, Ticket
 
 
@@ -25,6 +27,27 @@ def timeline(customer_id: int, before: datetime, limit: int) -> Sequence[Timelin
         )
         for each in found
     ]
+
+
+def mood(customer_id: int, at: datetime) -> MoodLine | None:
+    """Return how the customer's chats went: their ratings, and how many were complaints. One query."""
+    found = Conversation.objects.filter(customer_id=customer_id, opened_at__lte=at).aggregate(
+        chats=Count("pk"), rated=Count("csat"), mean=Avg("csat"), complaints=Count("pk", filter=Q(intent="complaint"))
+    )
+    if not found["chats"]:
+        return None
+    told = [ngettext("%(n)s chat", "%(n)s chats", found["chats"]) % {"n": formats.number(found["chats"])}]
+    if found["complaints"]:
+        told.append(ngettext("%(n)s complaint", "%(n)s complaints", found["complaints"]) % {"n": formats.number(found["complaints"])})
+    if not found["rated"]:
+        return MoodLine(str(_("Chats")), str(_("not rated")), " · ".join(told), "warning" if found["complaints"] else "neutral")
+    mean = float(found["mean"])
+    word = _("content") if mean >= 4 else _("so-so") if mean >= 3 else _("unhappy")
+    told.append(
+        ngettext("%(stars)s of 5 from %(n)s rating", "%(stars)s of 5 from %(n)s ratings", found["rated"])
+        % {"stars": formats.number(mean, 1), "n": formats.number(found["rated"])}
+    )
+    return MoodLine(str(_("Chats")), str(word), " · ".join(told), "success" if mean >= 4 else "warning" if mean >= 3 else "danger")
 
 
 def conversations_found(text: str, limit: int) -> Sequence[SearchHit]:
