@@ -134,7 +134,7 @@ class LineReader:
                 try:
                     amount = values.decimal(cell)
                     if amount < 0:
-                        raise CellFault("negative")
+                        raise CellFault("below zero")
                     details[name] = str(amount)
                 except CellFault as error:
                     fault(name, str(error))
@@ -159,12 +159,12 @@ class LineReader:
             if quantity <= 0:
                 fault("quantity", "not above zero")
             if unit_amount < 0:
-                fault("unit_price", "negative")
+                fault("unit_price", "below zero")
             return ORDER, quantity, product_id
         if order_id[:1] in "Aa":
             fault("order_id", "left out: an accounting adjustment, not a purchase", left_out=True)
         elif unit_amount < 0:
-            fault("unit_price", "negative")
+            fault("unit_price", "below zero")
         elif unit_amount == 0:
             fault("unit_price", "left out: without a price it is a stock adjustment or a gift, not a purchase", left_out=True)
         elif order_id[:1] in "Cc":

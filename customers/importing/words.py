@@ -6,7 +6,7 @@ from django.utils.translation import gettext, gettext_noop
 
 _EXACT = (
     gettext_noop("empty"),
-    gettext_noop("negative"),
+    gettext_noop("below zero"),
     gettext_noop("not a number"),
     gettext_noop("not a number a shop would use"),
     gettext_noop("not a whole number"),

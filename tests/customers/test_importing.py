@@ -143,7 +143,7 @@ FAULTY = [
     ("9,2026-01-05,P1,1.5,10,u1,x", "quantity", "not a whole number"),
     ("9,2026-01-05,P1,many,10,u1,x", "quantity", "not a number"),
     ("9,2026-01-05,P1,99999999999,10,u1,x", "quantity", "not a quantity a shop would use"),
-    ("9,2026-01-05,P1,1,-10,u1,x", "unit_price", "negative"),
+    ("9,2026-01-05,P1,1,-10,u1,x", "unit_price", "below zero"),
     ("9,2026-01-05,P1,1,NaN,u1,x", "unit_price", "not a number a shop would use"),
     ("9,2026-01-05,P1,1,,u1,x", "unit_price", "empty"),
     ("9,2026-01-05,P1,1,10,u1," + "x" * 300, "product_name", "longer than 255 characters (300)"),

@@ -28,6 +28,8 @@ TABLE: dict[str, frozenset[Role]] = {
     "customers.export": _READING,
     "customers.import": _MARKETING,
     "customers.merge": _MARKETING,
+    "portraits.answer": _ALL,
+    "insights.view": _READING,
     "segments.view": _READING,
     "segments.edit": _MARKETING,
     "campaigns.view": _READING,

@@ -76,6 +76,7 @@ class IdempotencyRecord(models.Model):
 
     class Meta:
         verbose_name = _("idempotency record")
+        verbose_name_plural = _("idempotency records")
         constraints = [models.UniqueConstraint(fields=["api_key", "method", "path", "key"], name="idempotency_unique")]
 
     def __str__(self) -> str:

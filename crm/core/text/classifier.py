@@ -11,15 +11,17 @@ characters, the n-grams have the rest.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from crm.core.errors import CrmError
 from crm.core.text import encoder
+from crm.core.text.blend import Blend
 from crm.core.text.heads import ExemplarHead, LinearHead, TextFeatures
-from crm.core.text.ngrams import WORD, NgramFeatures, clean
+from crm.core.text.members import Material, NgramMember, ToneMember
+from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, WORD, NgramFeatures, clean
+from crm.core.text.results import Explanation, OutOfSample, Predictions, WordWeight
 from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, Calibration, ScopeGate, cross_fitted, signals
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Rows up to which the kernel head is used. At 12,000 it takes 30 s and 1.5 GB on one core; it grows with the cube.
-EXEMPLAR_LIMIT = 12_000
+# Rows up to which the kernel head is used. At 16,000 it takes 80 s and 2.6 GB on one core; it grows with the cube.
+EXEMPLAR_LIMIT = 16_000
 # Of a text whose characters the encoder all knows, the vector makes up this part and the n-grams the rest.
 ENCODER_WEIGHT = 0.8
 # Classes left out in turn to imagine out-of-scope texts when none were given, and rows enough to do it with.
@@ -36,6 +38,14 @@ IMAGINED_GROUPS = 5
 IMAGINED_ROWS = 3_000
 # Fewer classes than this leave nothing to imagine out-of-scope texts from.
 FEWEST_CLASSES_FOR_A_GATE = 4
+# Rows from which n-grams alone read Chinese as well as with a gloss, whose forward pass is then spared.
+GLOSSES_UP_TO = 5_000
+# Up to this many classes the tone of a text matters, and all n-grams are weighed one class against the rest.
+FEW_CLASSES = 8
+# Fewer rows than this give the other members nothing to be weighed on.
+FEWEST_TO_JOIN = 150
+# With a fine-tuned member one row in this many is kept out of its learning, to weigh and calibrate on.
+HELD_OUT = 7
 # Words of one text that are explained; each costs two passes of the encoder.
 MOST_EXPLAINED_WORDS = 40
 
@@ -52,73 +62,6 @@ class EncoderChanged(CrmError):
 
     code = "encoder_changed"
     status = 503
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """One row per text.
-
-    labels: most probable class (also where out of scope).  confidence: its calibrated probability.
-    in_scope: whether the gate lets the text through.  scope_score: its judgement, 0..1.
-    probabilities: (n, k) over `classes`, given that the text is in scope.
-    nearest: training row it resembles most, -1 where the model keeps none.
-    """
-
-    classes: tuple[str, ...]
-    labels: NDArray[np.str_]
-    confidence: NDArray[np.float64]
-    in_scope: NDArray[np.bool_]
-    scope_score: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    nearest: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfSample:
-    """How the classifier judged its own training texts without having seen them: what evaluation reports rest on.
-
-    codes, predicted: (n,) class numbers.  confidence, probabilities, in_scope as in Predictions, from a calibration that
-    had no part in the row: what reports rest on.  served: (n, k) probabilities of the same scores under the calibration
-    that will serve: what thresholds are chosen on.
-    outside_refused: (m,) whether each given out-of-scope text is refused.
-    """
-
-    classes: tuple[str, ...]
-    codes: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    served: NDArray[np.float64]
-    in_scope: NDArray[np.bool_]
-    scope_score: NDArray[np.float64]
-    outside_score: NDArray[np.float64]
-    outside_refused: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class WordWeight:
-    """A word of the explained text, where it stands, and by how much it raises the label's log-odds-like score."""
-
-    word: str
-    start: int
-    end: int
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a text got its label: base + sum of the words' weights = score (to rounding); strongest words first."""
-
-    label: str
-    confidence: float
-    in_scope: bool
-    base: float
-    score: float
-    words: tuple[WordWeight, ...]
-    nearest: int
 
 
 class TextClassifier:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # 2^18 columns per block: at 60,000 distinct n-grams one in nine shares its column, measured harmless (< 0.1 points).
 BITS = 18
+# Tens of thousands of reviews hold millions of n-grams; they get 2^21 columns.
+MANY_TEXTS, MORE_BITS = 5_000, 21
 _LINK = re.compile(r"https?://\S+|www\.\S+")
 _ADDRESS = re.compile(r"\S+@\S+\.\S+")
 _LONG_NUMBER = re.compile(r"\d{3,}")
@@ -47,17 +49,19 @@ class NgramFeatures:
     """Learns which n-grams a set of texts uses and how rare each is.
 
     characters, words: shortest and longest n-gram of each kind.  fewest: texts an n-gram must occur in to be kept.
+    bits: 2^bits hash columns per kind.
     After `fit`: `columns_` (kept hash columns, ascending int64) and `idf_` (their weights, float32).
     """
 
-    def __init__(self, *, characters: tuple[int, int] = (1, 4), words: tuple[int, int] = (1, 2), fewest: int = 1) -> None:
+    def __init__(self, *, characters: tuple[int, int] = (1, 4), words: tuple[int, int] = (1, 2), fewest: int = 1, bits: int = BITS) -> None:
         # Here, not above: every process of the stack imports this module for `clean`, and scikit-learn takes a second.
         from sklearn.feature_extraction.text import HashingVectorizer
 
         self.characters = characters
         self.words = words
         self.fewest = fewest
-        common = {"n_features": 1 << BITS, "alternate_sign": False, "norm": None, "dtype": np.float32, "lowercase": False}
+        self.bits = bits
+        common = {"n_features": 1 << bits, "alternate_sign": False, "norm": None, "dtype": np.float32, "lowercase": False}
         self._blocks = (
             HashingVectorizer(analyzer="char_wb", ngram_range=characters, **common),
             HashingVectorizer(analyzer="word", ngram_range=words, token_pattern=WORD, **common),
@@ -88,9 +92,14 @@ class NgramFeatures:
         counts = self._hashed(texts)
         return self._weighted(counts), self._covered(counts)
 
+    @property
+    def words_from(self) -> int:
+        """Return the first column of `transform` that stands for words; those before it stand for characters."""
+        return int(np.searchsorted(self.columns_, 1 << self.bits))
+
     def pieces(self, text: str) -> list[tuple[str, int]]:
         """Return the words and word pairs of the text with their column in `transform`, unknown ones left out."""
-        return self._placed(self._blocks[1], text, offset=1 << BITS)
+        return self._placed(self._blocks[1], text, offset=1 << self.bits)
 
     def character_pieces(self, text: str) -> list[tuple[str, int]]:
         """Return the character n-grams of the text with their column in `transform`, unknown ones left out."""
@@ -100,16 +109,16 @@ class NgramFeatures:
         grams = list(dict.fromkeys(block.build_analyzer()(clean(text))))
         if not grams:
             return []
-        found = self._place[_columns_of(grams) + offset]
+        found = self._place[_columns_of(grams, self.bits) + offset]
         return [(gram, int(column)) for gram, column in zip(grams, found, strict=True) if column >= 0]
 
     def _hashed(self, texts: Iterable[str]) -> sparse.csr_matrix:
         cleaned = [clean(text) for text in texts]
         if not cleaned:
-            return sparse.csr_matrix((0, 2 << BITS), dtype=np.float32)
+            return sparse.csr_matrix((0, 2 << self.bits), dtype=np.float32)
         hashed = sparse.hstack([block.transform(cleaned) for block in self._blocks], format="csr")
         # The lone blank at word edges is an n-gram of one character too, and says nothing.
-        hashed.data[hashed.indices == _columns_of([" "])[0]] = 0
+        hashed.data[hashed.indices == _columns_of([" "], self.bits)[0]] = 0
         hashed.eliminate_zeros()
         # Callers may pass texts without a single n-gram; hstack then widens the index type, and liblinear wants int32.
         hashed.indices, hashed.indptr = hashed.indices.astype(np.int32), hashed.indptr.astype(np.int32)
@@ -132,32 +141,30 @@ class NgramFeatures:
         return share
 
     def _remember(self) -> None:
-        self._place = np.full(2 << BITS, -1, dtype=np.int32)
+        self._place = np.full(2 << self.bits, -1, dtype=np.int32)
         self._place[self.columns_] = np.arange(len(self.columns_), dtype=np.int32)
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
         return {"columns": self.columns_, "idf": self.idf_}
 
     def to_config(self) -> dict[str, Any]:
-        return {"characters": list(self.characters), "words": list(self.words), "fewest": self.fewest, "bits": BITS}
+        return {"characters": list(self.characters), "words": list(self.words), "fewest": self.fewest, "bits": self.bits}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
-        if config["bits"] != BITS:
-            raise ValueError(f"features of {config['bits']} bits do not fit {BITS}")
         (shortest, longest), (fewest_words, most_words) = config["characters"], config["words"]
-        features = cls(characters=(shortest, longest), words=(fewest_words, most_words), fewest=int(config["fewest"]))
+        features = cls(characters=(shortest, longest), words=(fewest_words, most_words), fewest=int(config["fewest"]), bits=int(config["bits"]))
         features.columns_ = np.asarray(tensors["columns"], dtype=np.int64)
         features.idf_ = np.asarray(tensors["idf"], dtype=np.float32)
         features._remember()
         return features
 
 
-def _columns_of(grams: Sequence[str]) -> NDArray[np.int32]:
+def _columns_of(grams: Sequence[str], bits: int) -> NDArray[np.int32]:
     """Return the hash column of each n-gram: a vectorizer whose analyzer returns its input unchanged hashes just that."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    plain = HashingVectorizer(n_features=1 << BITS, alternate_sign=False, norm=None, analyzer=_itself)
+    plain = HashingVectorizer(n_features=1 << bits, alternate_sign=False, norm=None, analyzer=_itself)
     columns: NDArray[np.int32] = plain.transform([[gram] for gram in grams]).indices
     return columns
 
