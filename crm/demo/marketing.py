@@ -43,7 +43,7 @@ _REPEAT = {"op": "all", "rules": [{"field": "orders_count", "operator": "at_leas
 
 CAMPAIGNS: tuple[PastCampaign, ...] = (
     PastCampaign(
-        "Autumn teas",
+        "Autumn teas · 秋茶",
         "New harvest oolong and pu'er for people who have ordered before",
         75,
         0.09,
@@ -58,7 +58,7 @@ CAMPAIGNS: tuple[PastCampaign, ...] = (
         },
     ),
     PastCampaign(
-        "Thank you, regulars",
+        "Thank you, regulars · 感谢老顾客",
         "A quiet thank-you with personal suggestions for everyone with eight or more orders",
         32,
         0.015,
@@ -102,18 +102,30 @@ def run(*, source: Source, products: Sequence[DemoProduct], as_of: datetime, see
 
 
 def _segments(marketer: User, as_of: datetime) -> None:
-    with translation.override("en"):
-        for template in templates.TEMPLATES:
-            Segment.objects.get_or_create(
-                name=str(template.name), defaults={"description": str(template.description), "rule": template.rule, "is_demo": True, "created_by": marketer}
-            )
+    for template in templates.TEMPLATES:
+        Segment.objects.get_or_create(
+            name=_both(template.name), defaults={"description": _both(template.description), "rule": template.rule, "is_demo": True, "created_by": marketer}
+        )
     for past in CAMPAIGNS:
-        segment, _created = Segment.objects.get_or_create(name=f"{past.name} (audience)", defaults={"rule": past.rule, "is_demo": True, "created_by": marketer})
+        segment, _created = Segment.objects.get_or_create(name=_audience(past), defaults={"rule": past.rule, "is_demo": True, "created_by": marketer})
         membership.refresh(segment_id=segment.pk, at=as_of - timedelta(days=past.days_ago), cause="demo")
 
 
+def _both(text: object) -> str:
+    """Return a translatable text in both languages: the demo shop's staff read either."""
+    parts = []
+    for language in ("en", "zh-hans"):
+        with translation.override(language):
+            parts.append(str(text))
+    return " · ".join(dict.fromkeys(parts))
+
+
+def _audience(past: PastCampaign) -> str:
+    return f"{past.name} (audience 受众)"
+
+
 def _send(past: PastCampaign, source: Source, products: Sequence[DemoProduct], marketer: User, at: datetime, random: np.random.Generator) -> None:
-    segment = Segment.objects.get(name=f"{past.name} (audience)")
+    segment = Segment.objects.get(name=_audience(past))
     draft = editing.create(actor=marketer, name=past.name, segment_id=segment.pk, goal=past.goal)
     draft = editing.change(campaign_id=draft.pk, version=draft.version, values={"holdout_percent": 20, "attribution_days": 7}, texts=past.texts, actor=marketer)
     Campaign.objects.filter(pk=draft.pk).update(is_demo=True, seed=past.days_ago)
