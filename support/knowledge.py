@@ -88,8 +88,14 @@ def page_text(*, slug: str, language: str) -> ArticleText:
 
 def first_paragraph(body: str) -> str:
     """Return the first paragraph without Markdown marks: what the assistant quotes."""
-    block = next((block for block in re.split(r"\n\s*\n", body.strip()) if block.strip()), "")
-    return _LINK.sub(r"\1 (\2)", _BOLD.sub(r"\1", block)).lstrip("# ").strip()
+    return next(iter(paragraphs(body)), "")
+
+
+def paragraphs(body: str) -> list[str]:
+    """Return the blocks of an article without Markdown marks; tables and lone headings are not quotable."""
+    blocks = (block.strip() for block in re.split(r"\n\s*\n", body.strip()))
+    plain = (_LINK.sub(r"\1 (\2)", _BOLD.sub(r"\1", block)) for block in blocks if block and not block.startswith("|"))
+    return [block.lstrip("# ").strip() for block in plain if block.strip("# \n") and not (block.startswith("#") and "\n" not in block)]
 
 
 def as_html(body: str) -> SafeString:

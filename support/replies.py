@@ -6,7 +6,7 @@ is discarded and the discard is in the audit trail.
 """
 
 import logging
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,11 +15,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from crm.core import audit
-from customers.models import Order
-from support import conversations, intents, knowledge, phrases, triage
+from support import conversations, intents, knowledge, phrases, phrasing, retrieval, triage, understanding
+from support.entities import Entity
 from support.language import CHINESE
 from support.models import Conversation, Message
 from support.models.conversation import Author, ConversationState, ReplyState
+from support.mood import Mood
 from support.triage import Decision, Triage
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,6 @@ CLAIM_LASTS = timedelta(seconds=60)
 # The sweeper leaves younger rows to the task that the event enqueued.
 SWEEP_AFTER = timedelta(seconds=4)
 SWEEP_AT_ONCE = 50
-# An order number as visitors write it: letters, then digits, or digits alone.
-_ORDER_NUMBER = re.compile(r"[A-Za-z]{0,6}[-#]?\d{4,20}")
 _HANDOVER_PHRASE = {"asked": "handover", "complaint": "handover_complaint"}
 
 
@@ -45,6 +44,26 @@ class Draft:
     text_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the message names and how it is meant; empty where looking failed."""
+
+    named: list[Entity] = field(default_factory=list)
+    meant: Mood | None = None
+
+    def as_dict(self, judged: Triage | None) -> dict[str, object]:
+        """Return it as Message.understood keeps it: entities, mood, urgency, why, choices (label and probability)."""
+        if self.meant is None:
+            return {}
+        return {
+            "entities": [entity.as_dict() for entity in self.named[:20]],
+            "mood": self.meant.mood,
+            "urgency": self.meant.urgency,
+            "why": list(self.meant.why),
+            "choices": [[label, round(share, 4)] for label, share in judged.weighed] if judged else [],
+        }
+
+
 def draft(*, message_id: int, now: datetime) -> str:
     """Prepare and post the reply owed to a visitor's message; return what became of it.
 
@@ -56,14 +75,16 @@ def draft(*, message_id: int, now: datetime) -> str:
     message = Message.objects.select_related("conversation").get(pk=message_id)
     try:
         judged = triage.of(text=message.text, language=message.conversation.language, choice=str(message.data.get("choice", "")))
-        prepared = compose(message=message, judged=judged)
+        named, meant = understanding.look(message.text, source_id=message.conversation.source_id, at=message.sent_at)
+        noted = Noted(named, meant)
+        prepared = compose(message=message, judged=judged, named=named)
     except DatabaseError:
         raise
     except Exception:
         # Whatever is wrong with the assistant, the visitor gets a person and not silence.
         logger.exception("reply not prepared", extra={"message_id": message_id})
-        judged, prepared = None, Draft("handover", reason="error")
-    return _posted(message, prepared, judged, now)
+        judged, noted, prepared = None, Noted(), Draft("handover", reason="error")
+    return _posted(message, prepared, judged, noted, now)
 
 
 def due(*, now: datetime) -> list[int]:
@@ -81,7 +102,7 @@ def _claim(message_id: int, now: datetime) -> bool:
     return bool(Message.objects.filter(_unclaimed(now), pk=message_id, reply_state=ReplyState.DUE).update(reply_claimed_at=now))
 
 
-def compose(*, message: Message, judged: Triage) -> Draft:
+def compose(*, message: Message, judged: Triage, named: Sequence[Entity] = ()) -> Draft:
     """Return the reply to the message; reads articles and orders, changes nothing."""
     conversation = message.conversation
     decision, reason = triage.decide(judged, clarifications=conversation.clarifications)
@@ -93,43 +114,46 @@ def compose(*, message: Message, judged: Triage) -> Draft:
             return Draft("clarify", phrases.say("clarify", judged.language), {"choices": offered})
     if judged.label in {intents.GREETING, intents.THANKS}:
         return Draft("text", phrases.say(judged.label, judged.language))
-    return _answer(conversation, message, judged)
+    return _answer(conversation, message, judged, named)
 
 
-def _answer(conversation: Conversation, message: Message, judged: Triage) -> Draft:
-    quoted = knowledge.quote_for(intent=judged.label, language=judged.language)
+def _answer(conversation: Conversation, message: Message, judged: Triage, named: Sequence[Entity]) -> Draft:
+    quoted = retrieval.quote_of_article(message.text, intent=judged.label, language=judged.language)
     if judged.label == intents.ORDER_STATUS:
-        own = _own_order(conversation, message, judged.language)
+        own = _own_order(conversation, message, judged.language, list(named))
         if own:
             return Draft("answer", own, quoted.source() if quoted else {}, text_id=quoted.text_id if quoted else None)
         if quoted:
             said = f"{quoted.text}\n\n{phrases.say('order_verify', judged.language)}"
             return Draft("answer", said, quoted.source(), text_id=quoted.text_id)
     if quoted is None:
-        # No article supports an answer, so there is none.
-        return Draft("handover", reason="no_article")
-    return Draft("answer", quoted.text, quoted.source(), text_id=quoted.text_id)
+        # No article is listed for the intent; another one may still say it.
+        hit = retrieval.best(message.text, language=judged.language)
+        if hit is None:
+            return Draft("handover", reason="no_article")
+        quoted = hit.passage.quote()
+    worded = phrasing.phrase(passage=quoted.text, question=message.text, language=judged.language)
+    source = quoted.source() | ({"worded_by": worded.origin} if worded.origin else {}) | ({"wording_refused": worded.fault} if worded.fault else {})
+    return Draft("answer", worded.text, source, text_id=quoted.text_id)
 
 
-def _own_order(conversation: Conversation, message: Message, language: str) -> str:
+def _own_order(conversation: Conversation, message: Message, language: str, named: list[Entity]) -> str:
     """Return where the proven customer's order stands, or '' for a visitor who has not proven who they are.
 
     A number that is not on the customer's own account is treated as unknown, whoever it belongs to.
     """
     if not conversation.is_verified or conversation.customer_id is None:
         return ""
-    orders = list(Order.objects.filter(customer_id=conversation.customer_id).order_by("-placed_at", "-id")[:50])
+    orders, meant, is_foreign = understanding.own_order(named, message.text, customer_id=conversation.customer_id)
     if not orders:
         return phrases.say("order_none", language)
-    numbers = {number.lstrip("#").lower() for number in _ORDER_NUMBER.findall(message.text)}
-    named = next((order for order in orders if order.external_id.lower() in numbers), None)
-    shown = named or orders[0]
+    shown = meant or orders[0]
     values = {
         "number": shown.external_id,
         "date": _day(shown.placed_at, language),
         "status": phrases.say(f"status_{shown.status}", language),
     }
-    return phrases.say("order_not_yours" if numbers and named is None else "order_found", language, **values)
+    return phrases.say("order_not_yours" if is_foreign else "order_found", language, **values)
 
 
 def _day(moment: datetime, language: str) -> str:
@@ -137,20 +161,20 @@ def _day(moment: datetime, language: str) -> str:
     return f"{local.year}年{local.month}月{local.day}日" if language == CHINESE else f"{local:%B} {local.day}, {local.year}"
 
 
-def _posted(message: Message, prepared: Draft, judged: Triage | None, now: datetime) -> str:
+def _posted(message: Message, prepared: Draft, judged: Triage | None, noted: "Noted", now: datetime) -> str:
     """Post the draft under the conversation's lock unless a person or the visitor moved on, and settle the row."""
     with transaction.atomic():
         conversation = conversations.locked(message.conversation_id)
         later = set(Message.objects.filter(conversation=conversation, seq__gt=message.seq, is_note=False).values_list("author", flat=True))
         if conversation.state != ConversationState.BOT or Author.AGENT in later:
-            _settle(message, judged, ReplyState.DISCARDED)
+            _settle(message, judged, noted, ReplyState.DISCARDED)
             audit.record(actor=None, actor_label="assistant", action="reply.discard", target=message, data={"state": conversation.state, "kind": prepared.kind})
             return "discarded"
-        _settle(message, judged, ReplyState.DONE)
+        _settle(message, judged, noted, ReplyState.DONE)
         if Author.VISITOR in later and prepared.kind != "answer":
             # The visitor is still typing lines; asking back or handing over on the first half would be premature.
             return "merged"
-        _remember(conversation, prepared, judged)
+        _remember(conversation, prepared, judged, noted)
         if prepared.kind == "handover":
             phrase = _HANDOVER_PHRASE.get(prepared.reason, "handover_unsure")
             conversations.hand_over(conversation_id=conversation.pk, reason=prepared.reason, phrase=phrase, now=now)
@@ -161,9 +185,12 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, now: datet
         return "posted"
 
 
-def _remember(conversation: Conversation, prepared: Draft, judged: Triage | None) -> None:
+def _remember(conversation: Conversation, prepared: Draft, judged: Triage | None, noted: "Noted") -> None:
     """Keep with the conversation what it is about and how often was asked back; the row is locked."""
     changed = []
+    if noted.meant is not None and conversation.urgency != noted.meant.urgency:
+        conversation.urgency = noted.meant.urgency
+        changed.append("urgency")
     if prepared.kind == "clarify":
         conversation.clarifications += 1
         changed.append("clarifications")
@@ -174,8 +201,10 @@ def _remember(conversation: Conversation, prepared: Draft, judged: Triage | None
         conversation.save(update_fields=changed)
 
 
-def _settle(message: Message, judged: Triage | None, state: ReplyState) -> None:
+def _settle(message: Message, judged: Triage | None, noted: "Noted", state: ReplyState) -> None:
     values: dict[str, object] = {"reply_state": state}
+    if noted.meant is not None:
+        values["understood"] = noted.as_dict(judged)
     if judged and judged.is_judged:
         values |= {
             "intent": judged.label, "confidence": judged.confidence, "in_scope": judged.in_scope, "intent_version": judged.version,

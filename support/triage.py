@@ -38,6 +38,7 @@ class Triage:
     advice: what the thresholds in force say (policy.py): a person's, else those chosen at training so that answers are
     right often enough.
     choices: labels worth asking about, likeliest first. version: of the model, None where none served.
+    weighed: the likeliest labels with their probabilities.
     """
 
     label: str
@@ -48,6 +49,7 @@ class Triage:
     choices: tuple[str, ...] = ()
     version: int | None = None
     is_judged: bool = True
+    weighed: tuple[tuple[str, float], ...] = ()
 
 
 def of(*, text: str, language: str, choice: str = "") -> Triage:
@@ -111,6 +113,7 @@ def judged(messages: list[tuple[str, str]]) -> list[Triage]:
             advice=Decision(thresholds.decision(confidence=each.confidence, together=sum(share for _, share in each.choices), scope=each.scope_score)),
             choices=tuple(label for label, probability in each.choices if probability >= CHOICE_AT and label not in intents.NOT_A_CHOICE),
             version=served.version,
+            weighed=tuple(each.choices),
         )
         for each, (_, language) in zip(understood, messages, strict=True)
     ]

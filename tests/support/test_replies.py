@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from crm.core.models import AuditEntry, Source, User
-from support import conversations, replies, triage
+from support import conversations, replies, retrieval, triage
 from support.models import Article, Conversation, Message
 from support.triage import Decision, Triage
 from tests.factories import CustomerFactory, SourceFactory, UserFactory, place_order
@@ -21,6 +21,13 @@ def sure(label: str, language: str = "en") -> Triage:
 
 def unsure(*choices: str) -> Triage:
     return Triage(choices[0], 0.3, True, "en", Decision.CLARIFY, choices, version=4)
+
+
+@pytest.fixture(autouse=True)
+def _by_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passages are found by their words: loading the encoder is test_retrieval's business."""
+    monkeypatch.setattr(retrieval, "_encoded", lambda _texts: (None, None))
+    retrieval.forget()
 
 
 @pytest.fixture
@@ -200,7 +207,7 @@ def test_human_wins_the_race_whatever_the_timing(judge: Judge) -> None:
 
     discarded = 0
     with ThreadPoolExecutor(2) as threads:
-        for round_number in range(40):
+        for round_number in range(100):
             talk = conversations.open(source_id=shop.pk, visitor_id=f"{round_number:032x}", now=NOW)
             question = asked(talk)
             bot = threads.submit(assistant, question.pk, chance.random() / 100)
