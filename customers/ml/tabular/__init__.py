@@ -1,0 +1,1 @@
+"""Probabilities from any table: encoding, candidates, choice, calibration, exact reasons and fairness. Pure numpy and scikit-learn."""

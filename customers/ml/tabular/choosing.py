@@ -1,0 +1,219 @@
+"""Which model a table gets: candidates compared on rows they had not seen, blended, calibrated, then fitted on all rows.
+
+Everything is decided by stratified cross-validation on the training rows, with rows of equal features kept in one fold:
+a copy of a row on both sides would flatter whoever remembers best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crm.core.learning.evaluation import auroc
+from customers.ml.tabular.calibration import Calibration, fit_line, learn_calibration, log_loss, sigmoid
+from customers.ml.tabular.columns import Matrix, NothingToLearnFrom
+from customers.ml.tabular.linear import LinearSettings, SplineLogistic
+from customers.ml.tabular.model import Estimator, Part, TabularModel
+from customers.ml.tabular.trees import BoostedTrees, TreeSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+FOLDS = 5
+# Fewer rows of a label cannot be spread over the folds and still be judged.
+FEWEST_OF_A_LABEL = 10
+# Candidates are compared on at most this many rows; above it their order no longer changes, only the waiting.
+MOST_COMPARED = 40_000
+# Up to here the finalists are cross-validated thrice, which steadies the choice where chance is large.
+FEW = 8_000
+BASE_RATE, SIMPLE, LINEAR, TREES, BLEND = "base rate", "simple logistic", "spline logistic", "boosted trees", "blend"
+Settings = LinearSettings | TreeSettings
+SIMPLE_SETTINGS = LinearSettings(strength=1.0, knots=0)
+LINEAR_SETTINGS = (LinearSettings(0.01), LinearSettings(0.05), LinearSettings(0.05, products=True), LinearSettings(0.5, products=True))
+TREE_SETTINGS = (
+    TreeSettings(rate=0.1, trees=150, leaves=2, depth=1),
+    TreeSettings(rate=0.05, trees=150, leaves=6, smallest=30, ridge=10, features=0.4),
+    TreeSettings(rate=0.05, trees=300, leaves=12, smallest=15, ridge=3, features=0.4),
+    TreeSettings(rate=0.1, trees=300, leaves=31, smallest=2, ridge=0.3, features=0.3),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """model: fitted on every row.  candidates: {"auc", "log_loss"} of each by cross-validation, best settings of a kind.
+    unseen: (n,) probability of each training row by models that had not seen it (NaN where it was not compared).
+    baseline: the simple logistic, fitted on every row, calibrated likewise.  settings: the best of each kind, in words.
+    """
+
+    model: TabularModel
+    candidates: dict[str, dict[str, float]]
+    unseen: Floats
+    baseline: TabularModel
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def choose(
+    matrix: Matrix,
+    label: NDArray[Any],
+    *,
+    seed: int = 0,
+    linear: Sequence[LinearSettings] = LINEAR_SETTINGS,
+    trees: Sequence[TreeSettings] = TREE_SETTINGS,
+    seeds: int = 4,
+    repeats: int | None = None,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Choice:
+    """Return the model of least cross-validated log-loss among base rate, simple logistic, splines, trees and their blend.
+
+    matrix: n rows.  label: (n,) 0/1.  seeds: tree models averaged in the end.  repeats: cross-validations of each kind's
+    best settings; None: 3 up to FEW rows, else 1.  Raises NothingToLearnFrom where a label has fewer than
+    FEWEST_OF_A_LABEL rows.
+    """
+    given = np.asarray(label).astype(np.int64)
+    _check(given)
+    rows = _compared(given, seed)
+    contest = _Contest(matrix.take(rows), given[rows], seed=seed, repeats=repeats or (3 if len(rows) <= FEW else 1), say=say)
+    contest.enter(SIMPLE, (SIMPLE_SETTINGS,))
+    contest.enter(LINEAR, linear)
+    if trees:
+        contest.enter(TREES, trees)
+        contest.blend((LINEAR, TREES))
+    best = min(contest.losses, key=lambda name: contest.losses[name])
+    say(f"chosen: {best}")
+    unseen = np.full(len(given), np.nan)
+    unseen[rows] = sigmoid(contest.calibrated[best])
+    fitted: dict[str, Estimator] = {}
+    return Choice(
+        model=_finished(contest, best, matrix, given, fitted, seeds=seeds, seed=seed),
+        candidates={name: {"auc": contest.auc(name), "log_loss": loss} for name, loss in contest.losses.items()},
+        unseen=unseen,
+        baseline=_finished(contest, SIMPLE, matrix, given, fitted, seeds=seeds, seed=seed),
+        settings={name: settings.name for name, settings in contest.settings.items()},
+    )
+
+
+class _Contest:
+    """Scores of every kind of candidate on the same unseen rows.
+
+    settings: best of a kind.  scores, calibrated: (n,) log-odds before and after a calibration learned on other folds.
+    weights: (1 + k,) intercept and weights of the kinds in `members`.  losses: mean log-loss of `calibrated`.
+    """
+
+    def __init__(self, matrix: Matrix, label: NDArray[np.int64], *, seed: int, repeats: int, say: Callable[[str], None]) -> None:
+        self.matrix, self.label, self.say = matrix, label, say
+        self.folds = [grouped_folds(matrix.values, label, seed=seed + number) for number in range(repeats)]
+        self.settings: dict[str, Settings] = {}
+        self.scores: dict[str, Floats] = {}
+        self.weights: dict[str, Floats] = {}
+        self.members: dict[str, tuple[str, ...]] = {}
+        rate = np.log(label.mean() / (1 - label.mean()))
+        self.calibrated = {BASE_RATE: np.full(len(label), rate)}
+        self.losses = {BASE_RATE: float(log_loss(label, self.calibrated[BASE_RATE]).mean())}
+
+    def enter(self, kind: str, candidates: Sequence[Settings]) -> None:
+        """Compare all settings on the first cross-validation; the best one's scores are averaged over all of them."""
+        found: list[tuple[float, Settings, Floats]] = []
+        for settings in candidates:
+            scores = _unseen(settings, self.matrix, self.label, self.folds[0])
+            loss = float(log_loss(self.label, _calibrated(scores, self.label, self.folds[0])).mean())
+            self.say(f"{settings.name}: log-loss {loss:.4f}, AUC {auroc(self.label, scores):.4f}")
+            found.append((loss, settings, scores))
+        _loss, best, scores = min(found, key=lambda each: each[0])
+        others = [_unseen(best, self.matrix, self.label, fold, seed=number + 1) for number, fold in enumerate(self.folds[1:])]
+        self.settings[kind] = best
+        self._judge(kind, np.mean([scores, *others], axis=0), np.array([0.0, 1.0]), (kind,))
+
+    def blend(self, kinds: tuple[str, ...]) -> None:
+        """Enter the kinds' weighted sum, each fold scored by weights learned on the others."""
+        stacked = np.column_stack([self.scores[kind] for kind in kinds])
+        crossed = np.empty(len(self.label))
+        for number in range(FOLDS):
+            asked = self.folds[0] == number
+            weights = fit_line(stacked[~asked], self.label[~asked])
+            crossed[asked] = weights[0] + stacked[asked] @ weights[1:]
+        self._judge(BLEND, crossed, fit_line(stacked, self.label), kinds)
+
+    def auc(self, name: str) -> float:
+        return auroc(self.label, self.scores[name]) if name in self.scores else 0.5
+
+    def calibration(self, name: str) -> Calibration:
+        """Return the calibration of the whole candidate, learned on all unseen scores."""
+        score = self.weights[name][0] + np.column_stack([self.scores[member] for member in self.members[name]]) @ self.weights[name][1:]
+        return learn_calibration(score, self.label, self.folds[0])
+
+    def _judge(self, name: str, scores: Floats, weights: Floats, members: tuple[str, ...]) -> None:
+        self.scores[name], self.weights[name], self.members[name] = scores, weights, members
+        self.calibrated[name] = _calibrated(scores, self.label, self.folds[0])
+        self.losses[name] = float(log_loss(self.label, self.calibrated[name]).mean())
+
+
+def grouped_folds(values: Floats, label: NDArray[Any], *, folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
+    """Return each row's fold; rows of equal features share one, and each label is spread evenly over them."""
+    _, group = np.unique(np.nan_to_num(values, nan=-1.234567e300), axis=0, return_inverse=True)
+    group = np.ravel(group)
+    share = np.bincount(group, weights=label) / np.bincount(group)
+    shuffled = np.random.default_rng(seed).permutation(len(share))
+    order = shuffled[np.argsort(share[shuffled], kind="stable")]
+    fold = np.empty(len(share), dtype=np.int64)
+    fold[order] = np.arange(len(share)) % folds
+    return fold[group]
+
+
+def _check(label: NDArray[np.int64]) -> None:
+    positive = int(label.sum())
+    if min(positive, len(label) - positive) < FEWEST_OF_A_LABEL:
+        raise NothingToLearnFrom(
+            f"{positive} of {len(label)} rows bear the positive label; at least {FEWEST_OF_A_LABEL} rows with it and without it are needed.",
+            positive=positive,
+            rows=len(label),
+        )
+
+
+def _compared(label: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    if len(label) <= MOST_COMPARED:
+        return np.arange(len(label))
+    return np.sort(np.random.default_rng(seed).choice(len(label), MOST_COMPARED, replace=False))
+
+
+def _estimator(settings: Settings) -> Estimator:
+    return SplineLogistic(settings) if isinstance(settings, LinearSettings) else BoostedTrees(settings)
+
+
+def _unseen(settings: Settings, matrix: Matrix, label: NDArray[np.int64], fold: NDArray[np.int64], *, seed: int = 0) -> Floats:
+    """Return (n,) log-odds of each row by an estimator that had not seen its fold."""
+    out = np.empty(len(label))
+    for number in np.unique(fold):
+        learned, asked = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        out[asked] = _estimator(settings).fit(matrix.take(learned), label[learned], seed=FOLDS * seed + int(number)).log_odds(matrix.take(asked))
+    return out
+
+
+def _calibrated(scores: Floats, label: NDArray[np.int64], fold: NDArray[np.int64]) -> Floats:
+    """Return (n,) calibrated log-odds, each fold's by a calibration learned on the others."""
+    out = np.empty(len(label))
+    for number in np.unique(fold):
+        known, asked = fold != number, fold == number
+        out[asked] = learn_calibration(scores[known], label[known], fold[known]).apply(scores[asked])
+    return out
+
+
+def _finished(contest: _Contest, name: str, matrix: Matrix, label: NDArray[np.int64], fitted: dict[str, Estimator], *, seeds: int, seed: int) -> TabularModel:
+    """Return the candidate fitted on every row. fitted: estimators already there, by kind; filled."""
+    shape: dict[str, Any] = {"names": matrix.names, "columns": matrix.columns, "levels": matrix.levels, "name": name}
+    if name == BASE_RATE:
+        return TabularModel(**shape, parts=(), offset=float(np.log(label.mean() / (1 - label.mean()))), calibration=Calibration())
+    parts = []
+    for member, weight in zip(contest.members[name], contest.weights[name][1:], strict=True):
+        if weight <= 0:
+            continue
+        if member not in fitted:
+            settings = contest.settings[member]
+            wanted = replace(settings, seeds=seeds) if isinstance(settings, TreeSettings) else settings
+            fitted[member] = _estimator(wanted).fit(matrix, label, seed=seed)
+        parts.append(Part("trees" if isinstance(fitted[member], BoostedTrees) else "linear", fitted[member], float(weight)))
+    return TabularModel(**shape, parts=tuple(parts), offset=float(contest.weights[name][0]), calibration=contest.calibration(name))
