@@ -15,8 +15,10 @@ from crm.core import audit, clock
 from crm.core.api.filters import moment_param
 from crm.core.api.idempotency import idempotent
 from crm.core.api.views import PartnerViewSet, check_match, etag
-from customers import records
-from customers.models import Activity, Customer, Order, OrderLine, Portrait, Product, Segment, SegmentMembership
+from customers import person_pages, records
+from customers.models import Activity, Customer, Order, OrderLine, Product, Segment, SegmentMembership
+from customers.portrayal.card import portrait_card
+from customers.portrayal_serializers import PortraitSerializer
 from customers.segmentation import tree
 
 
@@ -33,20 +35,6 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
             "orders_count", "spent_amount", "first_order_at", "last_order_at", "first_seen_at", "last_seen_at", "version",
         ]  # fmt: skip
         read_only_fields = ["source", "currency", "orders_count", "spent_amount", "first_order_at", "last_order_at", "first_seen_at", "last_seen_at", "version"]
-
-
-class PortraitSerializer(serializers.ModelSerializer[Portrait]):
-    """What the models say of a customer; `versions` names the model behind each figure, 0 for a stated baseline."""
-
-    customer = serializers.UUIDField(source="customer.public_id", read_only=True)
-
-    class Meta:
-        model = Portrait
-        fields = [
-            "customer", "stage", "rfm_group", "recency_score", "frequency_score", "monetary_score", "p_active", "expected_orders_90",
-            "value_365", "currency", "sentiment", "reviews_count", "reasons", "versions", "as_of", "refreshed_at",
-        ]  # fmt: skip
-        read_only_fields = fields
 
 
 class OrderLineSerializer(serializers.ModelSerializer[OrderLine]):
@@ -180,11 +168,15 @@ class CustomerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, PartnerV
     @extend_schema(responses=PortraitSerializer)
     @action(detail=True, methods=["get"], url_path="portrait")
     def portrait(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The customer's scores with versions and reasons; 404 until the first refresh."""
-        row = Portrait.objects.select_related("customer").filter(customer=self.get_object()).first()
-        if row is None:
+        """The customer's scores with intervals, reasons and versions; 404 until the first refresh and after a refusal of profiling."""
+        customer, at = self.get_object(), clock.now()
+        if customer.profiling_refused:
+            raise NotFound("This customer refuses to be profiled; there is no portrait.")
+        reachable = person_pages.reachable(person_pages.consent_lines(customer=customer, at=at))
+        card = portrait_card(customer=customer, viewer=None, reachable=reachable, at=at)
+        if card is None:
             raise NotFound("There is no portrait of this customer yet; it appears after the next refresh.")
-        return Response(PortraitSerializer(row).data)
+        return Response(PortraitSerializer(card.row, context={"card": card}).data)
 
 
 class OrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, PartnerViewSet):

@@ -1,9 +1,9 @@
-"""All reads of the customer pages; views hand the dataclasses to the templates unchanged."""
+"""All reads of the list of customers; views hand the dataclasses to the templates unchanged.  One person: person_pages.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.cache import cache
@@ -11,19 +11,12 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Func, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext, pgettext_lazy
+from django.utils.translation import pgettext
 
-from crm.core import charts, panels
-from crm.core.access.roles import permissions_of
-from crm.core.charts import Chart
-from crm.core.errors import NotFound
 from crm.core.models import SavedView, User
-from customers import consent, timeline
 from customers.listing import SORTS, Filters
-from customers.models import Customer, Identity, Portrait, Product, Segment
-from customers.models.consent import Channel, ConsentState, Purpose
+from customers.models import Customer, Product, Segment
 from customers.models.scores import RfmGroup, Stage
-from customers.portrait_words import Words, likelihood, mood, words
 
 PER_PAGE = 50
 LIST = "customers:list"
@@ -194,160 +187,3 @@ def _columns(filters: Filters, url: str, view: str) -> list[ListColumn]:
         column(_("Last order"), "last_order", is_number=False, is_optional=True),
         column(_("12-month value"), "value", is_optional=True),
     ]
-
-
-# --- one customer ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentLine:
-    """Whether marketing may go out on one channel, and why in words."""
-
-    channel: str
-    label: str
-    allowed: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PanelLink:
-    """A panel of another app, with the address it loads itself from."""
-
-    id: str
-    title: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class PortraitView:
-    """The portrait with its words. *_is_baseline: no trained model served the figure."""
-
-    row: Portrait
-    words: Words
-    waterfall: Chart | None
-    likelihood: str
-    orders_low: float | None
-    orders_high: float | None
-    mood: str
-    value_version: int
-    lifecycle_version: int
-    sentiment_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerPage:
-    customer: Customer
-    identities: Sequence[Identity]
-    segments: Sequence[tuple[int, str]]
-    consents: Sequence[ConsentLine]
-    other_consents: Sequence[tuple[str, str]]
-    portrait: PortraitView | None
-    panels: Sequence[PanelLink]
-    timeline_url: str
-    gender: str
-    tags: Sequence[str] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class TimelinePage:
-    """A stretch of the history. is_first: the newest stretch, printed with its filters."""
-
-    customer: Customer
-    history: timeline.History
-    kinds: Sequence[tuple[str, str]]
-    kind: str
-    is_first: bool
-
-
-# What shops commonly send; anything else is printed as it came.
-_GENDERS = {
-    "female": pgettext_lazy("gender", "female"),
-    "f": pgettext_lazy("gender", "female"),
-    "male": pgettext_lazy("gender", "male"),
-    "m": pgettext_lazy("gender", "male"),
-}
-CONSENT_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH)
-
-
-def find_customer(customer_id: int) -> Customer:
-    """Return the row with portrait and source. Raises NotFound, also for a nameless browser."""
-    customer = Customer.objects.select_related("portrait", "source").filter(pk=customer_id).first()
-    if customer is None:
-        raise NotFound
-    return customer
-
-
-def customer_page(*, customer: Customer, viewer: User, at: datetime) -> CustomerPage:
-    """Return one person's page; six queries besides the row given."""
-    may = permissions_of(viewer)
-    found = getattr(customer, "portrait", None)
-    states = consent.latest_states(customer_ids=[customer.pk], at=at)[customer.pk]
-    segments = Segment.objects.filter(memberships__customer=customer, memberships__left_at=None).order_by("name", "id").values_list("pk", "name")
-    return CustomerPage(
-        customer=customer,
-        identities=list(Identity.objects.filter(customer=customer).order_by("kind", "id")[:30]),
-        segments=list(segments),
-        consents=consent_lines(customer=customer, at=at),
-        other_consents=[
-            (f"{Channel(channel).label} · {Purpose(purpose).label}", str(ConsentState(state).label))
-            for (channel, purpose), state in sorted(states.items())
-            if purpose != Purpose.MARKETING
-        ],
-        portrait=_portrait(found) if found else None,
-        panels=[
-            PanelLink(f"panel-{panel.url_name.replace(':', '-')}", str(panel.title), reverse(panel.url_name, args=[customer.pk]))
-            for panel in panels.for_slot("customer.side", may)
-        ],
-        timeline_url=reverse("customers:timeline", args=[customer.pk]),
-        gender=str(_GENDERS.get(customer.gender.lower(), customer.gender)),
-        tags=customer.tags,
-    )
-
-
-def consent_lines(*, customer: Customer, at: datetime) -> list[ConsentLine]:
-    """Return what the gate says of marketing on each channel; one query per channel."""
-    lines = []
-    for channel in CONSENT_CHANNELS:
-        verdict = consent.may_contact(customer_ids=[customer.pk], channel=channel, at=at)[customer.pk]
-        lines.append(ConsentLine(str(channel), str(channel.label), verdict.allowed, _(consent.REASONS[verdict.reason])))
-    return lines
-
-
-def _portrait(row: Portrait) -> PortraitView:
-    told = words(row)
-    spread = (row.reasons or {}).get("range", {}).get("orders_90", (None, None))
-    return PortraitView(
-        row=row,
-        words=told,
-        waterfall=_waterfall(row, told),
-        likelihood="" if row.p_active is None else likelihood(row.p_active),
-        orders_low=spread[0],
-        orders_high=spread[1],
-        mood="" if row.sentiment is None else mood(row.sentiment),
-        value_version=int(row.versions.get("value", 0)),
-        lifecycle_version=int(row.versions.get("lifecycle", 0)),
-        sentiment_version=int(row.versions.get("sentiment", 0)),
-    )
-
-
-def _waterfall(row: Portrait, told: Words) -> Chart | None:
-    if row.value_365 is None or not told.value:
-        return None
-    base, *steps = told.value
-    return charts.waterfall(
-        base=base.effect or 0.0,
-        base_label=base.text,
-        reasons=[(reason.text, reason.effect or 0.0) for reason in steps],
-        total=float(row.value_365),
-        total_label=_("Value in 12 months"),
-        title=_("What the value is made of"),
-        better="up",
-        show=charts.as_money(row.currency or "CNY"),
-    )
-
-
-def timeline_page(*, customer: Customer, before: datetime, kind: str, is_first: bool) -> TimelinePage:
-    """Return a stretch of the customer's history."""
-    names = [(name, str(label)) for name, label in timeline.kinds()]
-    kind = kind if kind in dict(names) else ""
-    return TimelinePage(customer, timeline.history(customer_id=customer.pk, before=before, kind=kind), names, kind, is_first)

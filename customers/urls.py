@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from customers import views
+from customers import portrayal_views, views
 
 app_name = "customers"
 
@@ -19,5 +19,7 @@ urlpatterns = [
     path("<int:customer_id>/edit/", views.edit, name="edit"),
     path("<int:customer_id>/who/", views.who, name="who"),
     path("<int:customer_id>/tags/", views.tags, name="tags"),
+    path("<int:customer_id>/answer/", portrayal_views.answer, name="answer"),
+    path("<int:customer_id>/profiling/", portrayal_views.profile, name="profiling"),
     path("<int:customer_id>/consents/", views.consents, name="consents"),
 ]

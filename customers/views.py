@@ -21,7 +21,7 @@ from crm.core.access.roles import require
 from crm.core.errors import CrmError, NotFound
 from crm.core.http import wants_part
 from crm.core.models import SavedView
-from customers import consent, listing, pages, records, timeline
+from customers import consent, listing, pages, person_pages, records, timeline
 from customers.forms import CustomerForm, TagForm, ViewForm
 from customers.listing import Filters
 from customers.models import Customer
@@ -80,10 +80,10 @@ def bulk(request: StaffRequest) -> HttpResponse:
 @require("customers.view")
 def detail(request: StaffRequest, customer_id: int) -> HttpResponse:
     """One person; somebody merged away leads to who they are now."""
-    customer = _customer(customer_id)
+    customer = asked_customer(customer_id)
     if customer.merged_into_id:
         return HttpResponseRedirect(reverse("customers:detail", args=[customer.merged_into_id]))
-    page = pages.customer_page(customer=customer, viewer=request.user, at=clock.now())
+    page = person_pages.person_page(customer=customer, viewer=request.user, at=clock.now())
     return render(request, "customers/detail.html", {"page": page, "tag_form": TagForm()})
 
 
@@ -91,7 +91,7 @@ def detail(request: StaffRequest, customer_id: int) -> HttpResponse:
 @require("customers.view")
 def history(request: StaffRequest, customer_id: int) -> HttpResponse:
     """A stretch of the timeline: the newest, or what came before `before`."""
-    customer = _customer(customer_id)
+    customer = asked_customer(customer_id)
     # A "+" of the offset arrives as a blank where a link was retyped.
     given = request.GET.get("before", "").replace(" ", "+")
     try:
@@ -100,7 +100,9 @@ def history(request: StaffRequest, customer_id: int) -> HttpResponse:
         before = None
     if given and (before is None or before.tzinfo is None):
         return HttpResponseBadRequest(_("“before” is not a moment."))
-    page = pages.timeline_page(customer=customer, before=before or clock.now() + timeline.JUST_AFTER, kind=request.GET.get("kind", ""), is_first=before is None)
+    page = person_pages.timeline_page(
+        customer=customer, before=before or clock.now() + timeline.JUST_AFTER, kind=request.GET.get("kind", ""), is_first=before is None
+    )
     part = "customers/timeline.html#history" if before is None else "customers/timeline.html#entries"
     return render(request, part if wants_part(request) else "customers/timeline.html", {"page": page})
 
@@ -109,7 +111,7 @@ def history(request: StaffRequest, customer_id: int) -> HttpResponse:
 @require("customers.edit")
 def edit(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Change who the person is, in place with scripts and on a page of its own without."""
-    customer = _customer(customer_id)
+    customer = asked_customer(customer_id)
     form = CustomerForm(request.POST or None, instance=customer)
     status = 200
     if request.method == "POST":
@@ -123,7 +125,7 @@ def edit(request: StaffRequest, customer_id: int) -> HttpResponse:
                 if not wants_part(request):
                     messages.success(request, _("Saved."))
                     return HttpResponseRedirect(reverse("customers:detail", args=[customer_id]))
-                page = pages.customer_page(customer=_customer(customer_id), viewer=request.user, at=clock.now())
+                page = person_pages.person_page(customer=asked_customer(customer_id), viewer=request.user, at=clock.now())
                 response = render(request, "customers/detail.html#who", {"page": page})
                 return trigger_client_event(response, "toast", {"message": _("Saved."), "tone": "success"})
     name = "customers/edit.html#form" if wants_part(request) else "customers/edit.html"
@@ -141,7 +143,7 @@ def _save(request: StaffRequest, customer_id: int, form: CustomerForm) -> None:
 @require("customers.view")
 def who(request: StaffRequest, customer_id: int) -> HttpResponse:
     """The identity card alone: what Cancel brings back."""
-    page = pages.customer_page(customer=_customer(customer_id), viewer=request.user, at=clock.now())
+    page = person_pages.person_page(customer=asked_customer(customer_id), viewer=request.user, at=clock.now())
     if not wants_part(request):
         return HttpResponseRedirect(reverse("customers:detail", args=[customer_id]))
     return render(request, "customers/detail.html#who", {"page": page})
@@ -151,7 +153,7 @@ def who(request: StaffRequest, customer_id: int) -> HttpResponse:
 @require("customers.edit")
 def tags(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Add the tag of the form, or take one away (`remove`)."""
-    customer = _customer(customer_id)
+    customer = asked_customer(customer_id)
     form, removed = TagForm(request.POST), request.POST.get("remove", "")
     status = 200
     if removed and removed in customer.tags:
@@ -168,7 +170,7 @@ def tags(request: StaffRequest, customer_id: int) -> HttpResponse:
         form = TagForm()
     if not wants_part(request):
         return HttpResponseRedirect(reverse("customers:detail", args=[customer_id]))
-    page = pages.customer_page(customer=_customer(customer_id), viewer=request.user, at=clock.now())
+    page = person_pages.person_page(customer=asked_customer(customer_id), viewer=request.user, at=clock.now())
     return render(request, "customers/detail.html#tags", {"page": page, "tag_form": form}, status=status)
 
 
@@ -183,9 +185,9 @@ def _set_tags(request: StaffRequest, customer: Customer, values: list[str], **da
 @require("customers.edit")
 def consents(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Write down that the person allowed or withdrew marketing on a channel; the ledger keeps who wrote it."""
-    customer = _customer(customer_id)
+    customer = asked_customer(customer_id)
     channel, state = request.POST.get("channel", ""), request.POST.get("state", "")
-    if channel not in pages.CONSENT_CHANNELS or state not in {"granted", "withdrawn"}:
+    if channel not in person_pages.CONSENT_CHANNELS or state not in {"granted", "withdrawn"}:
         return HttpResponseBadRequest(_("Choose a channel and an answer."))
     said: dict[str, Any] = {"customer_id": customer.pk, "channel": channel, "origin": "staff", "at": clock.now(), "proof": request.POST.get("proof", "")[:300]}
     with transaction.atomic():
@@ -196,7 +198,7 @@ def consents(request: StaffRequest, customer_id: int) -> HttpResponse:
         audit.record(actor=request.user, action=f"consent.{state}", target=customer, data={"channel": channel})
     if not wants_part(request):
         return HttpResponseRedirect(reverse("customers:detail", args=[customer_id]))
-    page = pages.customer_page(customer=customer, viewer=request.user, at=clock.now())
+    page = person_pages.person_page(customer=customer, viewer=request.user, at=clock.now())
     return render(request, "customers/detail.html#consents", {"page": page})
 
 
@@ -248,8 +250,9 @@ def _view_url(view: SavedView) -> str:
     return f"{reverse('customers:list')}?{view.query + '&' if view.query else ''}view={view.pk}"
 
 
-def _customer(customer_id: int) -> Customer:
+def asked_customer(customer_id: int) -> Customer:
+    """Return the customer an address names. Raises Http404."""
     try:
-        return pages.find_customer(customer_id)
+        return person_pages.find_customer(customer_id)
     except NotFound as missing:
         raise Http404(_("There is no such customer.")) from missing

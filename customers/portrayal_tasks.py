@@ -1,0 +1,34 @@
+"""Background work of the portrait page."""
+
+from celery import shared_task
+from django.utils import translation
+
+from crm.core import clock
+from crm.core.errors import NotFound
+from customers import person_pages
+from customers.portrayal import advice, changes, narrative, risk, statements, tastes
+
+
+@shared_task(queue="default")
+def write_paragraph(customer_id: int, language: str, **_unknown: object) -> None:
+    """Have the configured language model write a portrait's paragraph; a customer gone or changed meanwhile is left alone."""
+    with translation.override(language):
+        at = clock.now()
+        try:
+            customer = person_pages.find_customer(customer_id)
+        except NotFound:
+            return
+        row = getattr(customer, "portrait", None)
+        if row is None or customer.profiling_refused:
+            return
+        reachable = person_pages.reachable(person_pages.consent_lines(customer=customer, at=at))
+        narrative.write(
+            narrative.facts_of(
+                customer=customer,
+                claims=statements.of(row),
+                risk=risk.explain(row, task="churn", total=row.p_churn, title=translation.gettext("Risk of losing them")),
+                tastes=[(taste.code, taste.text) for taste in tastes.tastes_of(row).lines],
+                changes=changes.since_last_month(row),
+                advice=advice.next_step(customer=customer, row=row, reachable=reachable, today=at.date()),
+            )
+        )
