@@ -40,6 +40,7 @@ def register() -> None:
     )
     evaluating.register(
         Evaluation("lifecycle", "customers.ml.evaluate_lifecycle"),
+        Evaluation("network", "customers.ml.evaluate_network"),
         Evaluation("tabular", "customers.ml.evaluate_tabular"),
     )
     for source in (
