@@ -23,7 +23,7 @@ from crm.core import clock
 from crm.core.access.roles import may
 from crm.core.errors import CrmError
 from crm.core.models import Source, User
-from support import answering, conversations, frames, limits, live, teams, visitors, wire
+from support import answering, conversations, frames, language, limits, live, teams, visitors, wire
 from support.models import Conversation
 
 logger = logging.getLogger(__name__)
@@ -124,8 +124,9 @@ class VisitorConsumer(ChatConsumer):
         # Highest number the client was told about; only `messages` frames move it.
         self.told = 0
         self.typing_told_at = 0.0
-        headers = {name: value for name, value in self.scope["headers"] if name in {b"origin", b"host"}}
-        self.origin, self.host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+        headers = {name: value for name, value in self.scope["headers"] if name in {b"origin", b"host", b"accept-language"}}
+        self.origin, self.host, browser = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host", b"accept-language"))
+        self.browser_language = language.preferred(browser)
         if visitors.origin_of(self.origin) is None:
             await self.close(code=FOREIGN)
             return
@@ -210,7 +211,7 @@ class VisitorConsumer(ChatConsumer):
         if source is None:
             raise visitors.KeyUnknown
         visitors.check_origin(source=source, origin=self.origin, own_host=self.host)
-        self.language = source.locale
+        self.language = language.known(self.browser_language or source.locale)
         return self._current(visitor)
 
     @staticmethod

@@ -2,6 +2,8 @@
 
 import re
 
+from django.utils.translation.trans_real import parse_accept_lang_header
+
 ENGLISH = "en"
 CHINESE = "zh-hans"
 LANGUAGES = (ENGLISH, CHINESE)
@@ -27,6 +29,14 @@ def language_of(text: str, *, fallback: str) -> str:
 def known(language: str) -> str:
     """Return the shipped language nearest to a browser's or a shop's code; English for anything unknown."""
     return CHINESE if language.lower().startswith("zh") else ENGLISH
+
+
+def preferred(accept_language: str) -> str:
+    """Return the first shipped language among a browser's (RFC 9110, 12.5.4), '' where it names neither."""
+    for code, _weight in parse_accept_lang_header(accept_language.lower()):
+        if code.split("-")[0] in {"zh", "en"}:
+            return known(code)
+    return ""
 
 
 def html_lang(language: str) -> str:

@@ -53,8 +53,13 @@ def _socket_hosts(request: HttpRequest) -> list[str]:
     return [f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"]
 
 
+def _language(request: HttpRequest, source: Source) -> str:
+    """Return what to speak before the visitor wrote: the snippet's wish, else the browser's languages, else the shop's."""
+    return language.known(request.GET.get("lang") or language.preferred(request.headers.get("Accept-Language", "")) or source.locale)
+
+
 def _frame_page(request: HttpRequest, source: Source, allowed: list[str]) -> HttpResponse:
-    chosen = language.known(request.GET.get("lang") or source.locale)
+    chosen = _language(request, source)
     with translation.override(chosen):
         response = render(request, "support/widget.html", {"page": pages.widget_page(source=source, language=chosen, origins=allowed)})
     response["Content-Language"] = language.html_lang(chosen)
@@ -147,7 +152,7 @@ def send(request: HttpRequest) -> dict[str, Any]:
         text=_text(body, "text"),
         client_id=client_id,
         choice=_text(body, "choice"),
-        language=source.locale,
+        language=_language(request, source),
         now=clock.now(),
     )
     after = body.get("after", 0)
@@ -165,7 +170,9 @@ def act(request: HttpRequest) -> dict[str, Any]:
     body = _body(request)
     now = clock.now()
     if body.get("person") is True:
-        found = conversations.for_visitor(source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=source.locale, now=now)
+        found = conversations.for_visitor(
+            source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=_language(request, source), now=now
+        )
         conversations.hand_over(conversation_id=found.pk, reason="asked", now=now, cause="chat")
         return _news(Conversation.objects.get(pk=found.pk), 0)
     current = conversations.current(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id)

@@ -8,7 +8,7 @@ from django.test import Client
 
 from crm.core.models import Source
 from customers.models import Customer
-from support import conversations, visitors
+from support import conversations, language, visitors
 from support.models import Conversation
 from support.visitors import IdentityClaim, Visitor
 from tests.factories import CustomerFactory, IdentityFactory, SourceFactory
@@ -237,3 +237,11 @@ def test_the_widget_may_be_framed_by_the_listed_sites_alone(client: Client, shop
 
 def test_an_unknown_widget_is_a_plain_404(client: Client, shop: Source) -> None:
     assert client.get("/w/wk_nobody/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("en-GB,en;q=0.8", "en"), ("de-DE,zh-TW;q=0.5,en;q=0.3", "zh-hans"), ("zh-CN", "zh-hans"), ("fr", ""), ("", ""), ("x" * 5000, "")],
+)
+def test_a_browser_names_its_language(header: str, expected: str) -> None:
+    assert language.preferred(header) == expected
