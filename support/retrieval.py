@@ -46,7 +46,7 @@ def _words(text: str) -> frozenset[str]:
 _STOP = _words("""
 a an and are as at be been but by can could did do does for from had has have he her hi him his how i if in is it its just me my not of on or our please
 she so some than that the their them then there these they this to us was we were what when where which who will with would you your i'm it's
-的 了 吗 呢 啊 我 你 您 是 在 有 和 就 也 都 要 把 请 吧 呀 一 个 这 那 么 什 怎 我们 你们 什么 怎么 可以 请问 一下 一个 这个 那个
+的 了 吗 呢 啊 我 你 您 是 就 也 都 把 吧 呀 这 那 么 我们 你们 可以 请问 一下 一个
 """)
 
 
@@ -117,7 +117,8 @@ class _Index:
         self.passages = passages
         self.titles = list(dict.fromkeys(passage.title for passage in passages))
         texts = [f"{passage.title}. {passage.text}" for passage in passages] + self.titles
-        self.words = [Counter(tokens(text)) for text in texts]
+        # The title is weighed apart; in the words of every passage it would make them all alike.
+        self.words = [set(tokens(passage.text)) for passage in passages] + [set(tokens(title)) for title in self.titles]
         seen = Counter(word for words in self.words[: len(passages)] for word in words)
         self.rarity = {word: log(1 + len(passages) / count) for word, count in seen.items()}
         self.unseen = log(1 + len(passages))
@@ -157,7 +158,7 @@ def tokens(text: str) -> list[str]:
     lowered = text.lower()
     found = [_stem(word) for word in _WORD.findall(lowered) if word not in _STOP]
     for run in _HAN.findall(lowered):
-        found.extend(run[at : at + 2] for at in range(len(run) - 1) if run[at : at + 2] not in _STOP and not (run[at] in _STOP and run[at + 1] in _STOP))
+        found.extend(run[at : at + 2] for at in range(len(run) - 1) if run[at : at + 2] not in _STOP and run[at] not in _STOP and run[at + 1] not in _STOP)
         if len(run) == 1 and run not in _STOP:
             found.append(run)
     return found
