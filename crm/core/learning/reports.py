@@ -2,6 +2,15 @@
 
 A training run builds a `ModelReport` and stores `as_dict()` in ModelVersion.report; pages read `ModelReport.from_dict`.
 Names and labels are codes or English source strings; pages translate them.
+
+Tables that a model's page draws or places specially, by name and columns; any other table is printed as it is:
+
+    lift          part (1 = highest scores), rows, said, happened, lift       a chart of lift by tenth
+    deciles       part (1 = highest predicted), customers, predicted, realised  Insights: value, predicted against realised
+    importance    feature, weight (mean absolute effect, log-odds)            Insights: churn drivers; longest first
+    slices        slice (e.g. "language=en"), rows, <figures>, baseline       language, country, tenure, device, gender
+    fairness      attribute, measure, before, after                           parity | opportunity | disparate_impact
+    stage_flow    from_stage, to_stage, share, customers                      Insights: lifecycle
 """
 
 from __future__ import annotations
@@ -11,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from crm.core.learning.drift import Reference
 from crm.core.learning.evaluation import Figure
 
 if TYPE_CHECKING:
@@ -59,9 +69,45 @@ class CalibrationBin:
 
 
 @dataclass(frozen=True, slots=True)
+class DataCard:
+    """What a version learned from.
+
+    data_from, data_to: ISO days, '' where unknown.  features: names of the inputs.  personal: those that say who a person is
+    rather than what they did; sensitive: those the law protects.  left_out: name -> why (leak, constant, missing).
+    under_represented: (group, share of the rows learned from, share of everybody), for groups the data know too little of.
+    """
+
+    data_from: str = ""
+    data_to: str = ""
+    features: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    under_represented: tuple[tuple[str, float, float], ...] = ()
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Self:
+        def pairs(name: str) -> tuple[tuple[Any, ...], ...]:
+            return tuple(tuple(row) for row in stored.get(name, ()))
+
+        return cls(
+            data_from=stored.get("data_from", ""),
+            data_to=stored.get("data_to", ""),
+            features=tuple(stored.get("features", ())),
+            personal=tuple(stored.get("personal", ())),
+            sensitive=tuple(stored.get("sensitive", ())),
+            left_out=pairs("left_out"),
+            under_represented=pairs("under_represented"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReport:
     """method: how the figures were measured, one sentence.  baseline: the simple baseline's name.
     notes: what a reader must know (fallbacks used, small samples, data dropped).
+    data: what was learned from, None in reports written before.
+    references: how each input and the score ("score") were spread over the rows learned from; drift is measured against
+    them (crm/core/learning/drift.py makes and compares them).
     """
 
     method: str
@@ -70,6 +116,8 @@ class ModelReport:
     calibration: tuple[CalibrationBin, ...] = ()
     tables: tuple[ReportTable, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    data: DataCard | None = None
+    references: tuple[Reference, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -87,7 +135,13 @@ class ModelReport:
                 for table in stored.get("tables", ())
             ),
             notes=tuple(stored.get("notes", ())),
+            data=DataCard.from_dict(stored["data"]) if stored.get("data") else None,
+            references=tuple(Reference(part["name"], tuple(part["edges"]), tuple(part["shares"])) for part in stored.get("references", ())),
         )
+
+    def table(self, name: str) -> ReportTable | None:
+        """Return the table of that name, None where the report has none."""
+        return next((table for table in self.tables if table.name == name), None)
 
 
 def calibration_bins(right: ArrayLike, confidence: ArrayLike, *, bins: int = 10) -> tuple[CalibrationBin, ...]:
