@@ -4,6 +4,7 @@ Every verb locks the conversation's row first, so messages are numbered without 
 same state at once. What a verb changes is announced after commit; the announcement may be lost, the row is not.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from crm.core import audit, locks
 from crm.core.errors import Conflict, CrmError, NotFound
 from crm.core.events import publish
 from crm.core.models import User
-from support import phrases, quick
+from support import phrases, queueing, quick, tickets
 from support.events import ConversationChanged, MessagePosted
 from support.language import known, language_of
 from support.models import Conversation, Message, TeamSource, Ticket
@@ -369,26 +370,27 @@ def hand_over(*, conversation_id: int, reason: str, now: datetime, phrase: str =
         conversation.waiting_since = conversation.waiting_since or now
         conversation.handover_reason = reason
         conversation.save(update_fields=["state", "handed_over_at", "waiting_since", "handover_reason"])
-        place = queue_place(conversation)
-        text = phrases.say(phrase, conversation.language, queue=phrases.queue(conversation.language, place))
-        _appended(conversation, Author.BOT, text, now, "", None, False, "handover", {"reason": reason, "place": place}, "", cause)
+        outlook = queueing.outlook(conversation, now=now)
+        text = phrases.say(phrase, conversation.language, queue=queueing.words(outlook, conversation.language))
+        data: dict[str, object] = {"reason": reason, "place": outlook.place}
+        if outlook.minutes is not None:
+            data["minutes"] = outlook.minutes
+        if outlook.opens_at is not None and cause != "demo":
+            # Nobody is there: what was asked becomes work that somebody finds in the morning, chat window or not.
+            subject = conversation.last_line or phrases.say("closed", conversation.language)
+            data["ticket"] = tickets.open(subject=subject, conversation_id=conversation.pk, by_label="assistant", is_demo=conversation.is_demo, now=now).pk
+        _appended(conversation, Author.BOT, text, now, "", None, False, "handover", data, "", cause)
         publish(ConversationChanged(conversation.pk, now, cause))
         return conversation
-
-
-def queue_place(conversation: Conversation) -> int:
-    """Return how many conversations wait for a person up to and including this one. Runs one query."""
-    waiting = Conversation.objects.filter(state=ConversationState.QUEUED).exclude(pk=conversation.pk)
-    return waiting.filter(waiting_since__lte=conversation.waiting_since or conversation.last_message_at).count() + 1
 
 
 def snooze(*, conversation_id: int, until: datetime, by: User, now: datetime) -> Conversation:
     """Put the conversation out of sight until a moment or until the visitor writes."""
     with transaction.atomic():
         conversation = locked(conversation_id)
-        conversation.state, conversation.snoozed_until = ConversationState.SNOOZED, until
+        conversation.state, conversation.snoozed_until, conversation.closed_at = ConversationState.SNOOZED, until, None
         conversation.agent_id = conversation.agent_id or by.pk
-        conversation.save(update_fields=["state", "snoozed_until", "agent"])
+        conversation.save(update_fields=["state", "snoozed_until", "agent", "closed_at"])
         audit.record(actor=by, action="conversation.snooze", target=conversation, data={"until": until.isoformat()})
         publish(ConversationChanged(conversation.pk, now, "snooze"))
         return conversation
@@ -396,8 +398,28 @@ def snooze(*, conversation_id: int, until: datetime, by: User, now: datetime) ->
 
 def wake(*, now: datetime) -> int:
     """Bring back every snoozed conversation whose time has come; returns how many."""
-    due = Conversation.objects.filter(state=ConversationState.SNOOZED, snoozed_until__lte=now)
-    return due.update(state=ConversationState.ASSIGNED, snoozed_until=None)
+    due = list(Conversation.objects.filter(state=ConversationState.SNOOZED, snoozed_until__lte=now).values_list("pk", flat=True)[:PAGE])
+    return sum(_awaken(each, now, lambda found: found.snoozed_until is not None and found.snoozed_until <= now) for each in due)
+
+
+def wake_one(*, conversation_id: int, by: User, now: datetime) -> None:
+    """Bring a snoozed conversation back before its time; any other stays as it is."""
+    with transaction.atomic():
+        if _awaken(conversation_id, now, lambda _: True):
+            audit.record(actor=by, action="conversation.wake", target=locked(conversation_id))
+
+
+def _awaken(conversation_id: int, now: datetime, is_due: Callable[[Conversation], bool]) -> bool:
+    with transaction.atomic():
+        conversation = locked(conversation_id)
+        # Looked at again under the lock: the visitor may have written, or somebody snoozed it for longer.
+        if conversation.state != ConversationState.SNOOZED or not is_due(conversation):
+            return False
+        conversation.state = ConversationState.ASSIGNED if conversation.agent_id else ConversationState.QUEUED
+        conversation.snoozed_until = None
+        conversation.save(update_fields=["state", "snoozed_until"])
+        publish(ConversationChanged(conversation.pk, now, "wake"))
+        return True
 
 
 def close(*, conversation_id: int, by: User | None, now: datetime, cause: str = "chat") -> Conversation:
@@ -408,8 +430,11 @@ def close(*, conversation_id: int, by: User | None, now: datetime, cause: str = 
             return conversation
         conversation.state, conversation.closed_at = ConversationState.CLOSED, now
         conversation.waiting_since = conversation.snoozed_until = None
-        conversation.save(update_fields=["state", "closed_at", "waiting_since", "snoozed_until"])
-        _system(conversation, "closed", now, text=phrases.say("closed", conversation.language), cause=cause)
+        # Asked once: a chat that is taken up and closed again does not ask a second time.
+        asks = conversation.csat_asked_at is None and conversation.csat is None
+        conversation.csat_asked_at = conversation.csat_asked_at or now
+        conversation.save(update_fields=["state", "closed_at", "waiting_since", "snoozed_until", "csat_asked_at"])
+        _system(conversation, "closed", now, text=phrases.say("closed", conversation.language), data={"ask": asks}, cause=cause)
         if by is not None:
             audit.record(actor=by, action="conversation.close", target=conversation)
         publish(ConversationChanged(conversation.pk, now, cause))

@@ -35,3 +35,21 @@ class IntentCorrected:
     label: str
     at: datetime
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketChanged:
+    """A ticket was opened or changed. cause: open, change, comment, merge or unmerge."""
+
+    ticket_id: int
+    at: datetime
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTargetReached:
+    """A promise is about to be broken ('warning') or was ('breach'); told once each."""
+
+    target_id: int
+    at: datetime
+    cause: str

@@ -29,6 +29,11 @@ _PHRASES: dict[str, dict[str, str]] = {
     },
     "queue_first": {ENGLISH: "You are next.", CHINESE: "您排在第一位。"},
     "queue_place": {ENGLISH: "You are number {place} in the queue.", CHINESE: "您目前排在第 {place} 位。"},
+    "wait": {ENGLISH: "It usually takes about {minutes} min.", CHINESE: "预计等待约 {minutes} 分钟。"},
+    "offline": {
+        ENGLISH: "Nobody is at the desk right now; we are back on {when}. Your request is kept and will be answered here.",
+        CHINESE: "目前不在服务时间，我们将于 {when} 恢复服务。您的问题已记录，届时会在这里回复您。",
+    },
     "order_found": {
         ENGLISH: "Your order {number} of {date}: {status}.",
         CHINESE: "您在 {date} 下的订单 {number}：{status}。",

@@ -1,52 +1,19 @@
 """The console's doors. Every action is a form that works without JavaScript; the script only makes it live."""
 
-from collections.abc import Callable
-from datetime import timedelta
-from functools import wraps
-from typing import Any
-
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from crm.core import clock
 from crm.core.access.roles import require
-from crm.core.errors import CrmError, NotFound
-from crm.core.models import User
-from crm.core.models.people import Role
-from support import conversations, labels, pages, tickets
-from support.models.conversation import Author
+from support import answering, canned, conversations, drafts, labels, snoozing, teams, tickets
+from support import inbox as inboxes
+from support import threads as thread_pages
+from support.doors import answered, in_team, number, wants_json
 from support.models.ticket import TicketPriority
-
-View = Callable[..., HttpResponseBase]
-# What the snooze button means.
-SNOOZE_FOR = timedelta(hours=3)
-
-
-def answered(view: View) -> View:
-    """Turn a refusal of the domain into 404, or into a message on the page the form came from, or into JSON for scripts."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        try:
-            return view(request, *args, **kwargs)
-        except NotFound as error:
-            raise Http404(error.text) from error
-        except CrmError as error:
-            if _wants_json(request):
-                return JsonResponse({"code": error.code, "message": error.text}, status=error.status)
-            messages.error(request, _(error.text))
-            return redirect("support:conversation", pk=kwargs["pk"]) if "pk" in kwargs else redirect("support:inbox")
-
-    return guarded
-
-
-def _wants_json(request: HttpRequest) -> bool:
-    return request.headers.get("Accept", "").startswith("application/json")
 
 
 @require("support.view")
@@ -54,10 +21,18 @@ def _wants_json(request: HttpRequest) -> bool:
 @never_cache
 @answered
 def inbox(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    page = pages.inbox_page(viewer=request.user, now=clock.now(), tab=request.GET.get("tab", ""), number=request.GET.get("page", "1"), conversation_id=pk)
+    page = inboxes.inbox_page(
+        viewer=request.user,
+        now=clock.now(),
+        tab=request.GET.get("tab", ""),
+        number=request.GET.get("page", "1"),
+        conversation_id=pk,
+        query=request.GET.get("q", ""),
+        sort=request.GET.get("sort", ""),
+    )
     # The console's script swaps the list alone; a reload or a click without it gets the whole page.
     template = "support/inbox.html#list" if request.GET.get("part") == "list" else "support/inbox.html"
-    return render(request, template, {"page": page})
+    return render(request, template, {"page": page, "snoozes": snoozing.CHOICES})
 
 
 @require("support.view")
@@ -65,15 +40,13 @@ def inbox(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 @never_cache
 @answered
 def news(request: HttpRequest, pk: int) -> HttpResponse:
-    """Answer the rendered messages above `after`; the header says up to which number that is."""
-    try:
-        after = max(0, int(request.GET.get("after", "0")))
-    except ValueError:
-        after = 0
-    page = pages.news_of(conversation_id=pk, after=min(after, 2_000_000_000), viewer=request.user)
+    """Answer the rendered messages above `after`; the headers say up to which number that is and what the visitor has read."""
+    after = number(request.GET.get("after")) or 0
+    page = thread_pages.news_of(conversation_id=pk, after=after, viewer=request.user)
     response = render(request, "support/inbox.html#messages", {"thread": page})
     response["X-Upto"] = str(page.upto)
     response["X-Read"] = str(page.conversation.visitor_read_seq)
+    response["X-Got"] = str(page.conversation.visitor_got_seq)
     return response
 
 
@@ -81,24 +54,36 @@ def news(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def unread(request: HttpRequest) -> HttpResponse:
     """Answer the badge beside Inbox: how many conversations wait for this person."""
-    return render(request, "support/unread.html", {"waiting": pages.tab_counts(request.user)["waiting"]})
+    return render(request, "support/unread.html", {"waiting": inboxes.tab_counts(request.user)["waiting"]})
 
 
 @require("support.reply")
 @require_POST
 @answered
 def reply(request: HttpRequest, pk: int) -> HttpResponse:
-    """Post a reply or a note; a repeat of the same client_id changes nothing."""
-    posted = conversations.post(
-        conversation_id=pk,
-        author=Author.AGENT,
-        agent=request.user,
-        text=request.POST.get("text", ""),
-        client_id=request.POST.get("client_id", ""),
-        is_note=request.POST.get("kind") == "note",
-        now=clock.now(),
-    )
-    if _wants_json(request):
+    """Post a reply or a note; a repeat of the same client_id changes nothing.
+
+    `seen` is the highest number the page showed: a reply that a colleague has overtaken is refused and kept as a draft,
+    unless `anyway` is sent with it.
+    """
+    now, text, is_note = clock.now(), request.POST.get("text", ""), request.POST.get("kind") == "note"
+    try:
+        posted = answering.write(
+            conversation_id=pk,
+            agent=request.user,
+            text=text,
+            client_id=request.POST.get("client_id", ""),
+            is_note=is_note,
+            seen=None if request.POST.get("anyway") else number(request.POST.get("seen")),
+            now=now,
+        )
+    except answering.ReplyOvertaken:
+        drafts.keep(conversation_id=pk, user=request.user, text=text, is_note=is_note, now=now)
+        raise
+    saved = number(request.POST.get("saved"))
+    if saved and posted.is_new:
+        canned.count_use(canned_id=saved)
+    if wants_json(request):
         return JsonResponse({"seq": posted.message.seq})
     return redirect("support:conversation", pk=pk)
 
@@ -106,6 +91,7 @@ def reply(request: HttpRequest, pk: int) -> HttpResponse:
 @require("support.reply")
 @require_POST
 @answered
+@in_team
 def assign(request: HttpRequest, pk: int) -> HttpResponse:
     """Assign to the agent given, to the queue ('none'), or take it oneself (nothing given)."""
     chosen = request.POST.get("agent", "")
@@ -115,8 +101,8 @@ def assign(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         agent = None
         if chosen != "none":
-            allowed = User.objects.filter(is_active=True, role__in=[Role.AGENT, Role.ADMIN])
-            agent = allowed.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 10 else None
+            team_id = teams.conversations_for(request.user).values_list("team_id", flat=True).get(pk=pk)
+            agent = teams.staff_for(team_id).filter(pk=number(chosen)).first() if number(chosen) else None
             if agent is None:
                 raise tickets.ChoiceBad
         conversations.assign(conversation_id=pk, agent=agent, by=request.user, now=now)
@@ -126,6 +112,7 @@ def assign(request: HttpRequest, pk: int) -> HttpResponse:
 @require("support.reply")
 @require_POST
 @answered
+@in_team
 def close(request: HttpRequest, pk: int) -> HttpResponse:
     conversations.close(conversation_id=pk, by=request.user, now=clock.now())
     messages.success(request, _("Conversation closed."), extra_tags=f"undo=/inbox/{pk}/reopen/")
@@ -135,6 +122,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
 @require("support.reply")
 @require_POST
 @answered
+@in_team
 def reopen(request: HttpRequest, pk: int) -> HttpResponse:
     conversations.reopen(conversation_id=pk, by=request.user, now=clock.now())
     return redirect("support:conversation", pk=pk)
@@ -143,19 +131,33 @@ def reopen(request: HttpRequest, pk: int) -> HttpResponse:
 @require("support.reply")
 @require_POST
 @answered
+@in_team
 def snooze(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put it out of sight until the chosen moment; `at` (date and time) comes before `until` (one of the choices)."""
     now = clock.now()
-    conversations.snooze(conversation_id=pk, until=now + SNOOZE_FOR, by=request.user, now=now)
-    messages.success(request, _("Out of sight for three hours or until the visitor writes."))
+    moment = snoozing.until(request.POST.get("at", "") or request.POST.get("until", ""), now=now)
+    conversations.snooze(conversation_id=pk, until=moment, by=request.user, now=now)
+    messages.success(request, _("Out of sight until then, or until the visitor writes."), extra_tags=f"undo=/inbox/{pk}/wake/")
     return redirect("support:inbox")
+
+
+@require("support.reply")
+@require_POST
+@answered
+@in_team
+def wake(request: HttpRequest, pk: int) -> HttpResponse:
+    """Bring a snoozed conversation back now."""
+    conversations.wake_one(conversation_id=pk, by=request.user, now=clock.now())
+    return redirect("support:conversation", pk=pk)
 
 
 @require("support.label")
 @require_POST
 @answered
+@in_team
 def label(request: HttpRequest, pk: int, message_id: int) -> HttpResponse:
     labels.label(message_id=message_id, label=request.POST.get("label", ""), by=request.user, now=clock.now())
-    if _wants_json(request):
+    if wants_json(request):
         return JsonResponse({"label": request.POST.get("label", "")})
     messages.success(request, _("Thank you. The next training reads it."))
     return redirect("support:conversation", pk=pk)
@@ -164,51 +166,16 @@ def label(request: HttpRequest, pk: int, message_id: int) -> HttpResponse:
 @require("support.reply")
 @require_POST
 @answered
+@in_team
 def open_ticket(request: HttpRequest, pk: int) -> HttpResponse:
-    given = request.POST.get("priority", "")
     tickets.open(
         subject=request.POST.get("subject", ""),
         body=request.POST.get("body", ""),
-        priority=int(given) if given.isdecimal() and len(given) < 3 else TicketPriority.NORMAL,
-        conversation_id=pages.thread_of(conversation_id=pk, viewer=request.user).conversation.pk,
+        priority=number(request.POST.get("priority")) or TicketPriority.NORMAL,
+        conversation_id=pk,
         assignee=request.user,
         by=request.user,
         now=clock.now(),
     )
     messages.success(request, _("Ticket opened."))
     return redirect("support:conversation", pk=pk)
-
-
-@require("support.view")
-@require_GET
-def ticket_list(request: HttpRequest) -> HttpResponse:
-    page = pages.tickets_page(state=request.GET.get("state", ""), number=request.GET.get("page", "1"))
-    return render(request, "support/tickets.html", {"page": page})
-
-
-@require("support.reply")
-@require_POST
-def change_ticket(request: HttpRequest, ticket_id: int) -> HttpResponse:
-    """Change a ticket's state or priority from the list."""
-    given = request.POST.get("priority", "")
-    try:
-        ticket = tickets.change(
-            ticket_id=ticket_id,
-            state=request.POST.get("state") or None,
-            priority=int(given) if given.isdecimal() and len(given) < 3 else None,
-            by=request.user,
-            now=clock.now(),
-        )
-    except NotFound as error:
-        raise Http404(error.text) from error
-    except CrmError as error:
-        messages.error(request, _(error.text))
-        return redirect("support:tickets")
-    messages.success(request, _("Ticket saved."))
-    return redirect(f"{reverse('support:tickets')}?state={ticket.state}")
-
-
-@require("support.view")
-@require_GET
-def customer_panel(request: HttpRequest, customer_id: int) -> HttpResponse:
-    return render(request, "support/customer_panel.html", {"page": pages.customer_panel(customer_id=customer_id)})

@@ -29,6 +29,7 @@ class State(TypedDict):
     read: int
     got: int
     csat: int | None
+    asks: bool
 
 
 def item(message: Message) -> Item:
@@ -53,7 +54,7 @@ _SHOWN = frozenset({"article", "title", "version", "url", "choices", "place", "n
 def state(conversation: Conversation | None) -> State:
     """Return where the conversation stands; needs `agent` loaded. Without one, the assistant is waiting."""
     if conversation is None:
-        return {"type": "state", "conversation": "", "state": "bot", "person": "", "read": 0, "got": 0, "csat": None}
+        return {"type": "state", "conversation": "", "state": "bot", "person": "", "read": 0, "got": 0, "csat": None, "asks": False}
     agent = conversation.agent
     return {
         "type": "state",
@@ -63,4 +64,6 @@ def state(conversation: Conversation | None) -> State:
         "read": conversation.agent_read_seq,
         "got": conversation.agent_got_seq,
         "csat": conversation.csat,
+        # Asked once: a chat that was taken up again and closed a second time does not ask again.
+        "asks": conversation.csat is None and conversation.closed_at is not None and conversation.csat_asked_at == conversation.closed_at,
     }

@@ -2,6 +2,9 @@
  * Makes the console live. The socket only says where something changed; what changed is fetched as rendered rows above
  * the highest number shown, so a lost hint, a restarted server or a sleeping laptop lose nothing. Without a socket the
  * same is asked every five seconds. Without this file the page still works: forms post, a reload shows the news.
+ *
+ * Besides: who else has the conversation open, drafts kept on the server, replies held back for five seconds, saved
+ * replies after a slash, colleagues after an @ in a note, macros, and the keys of the console.
  */
 import {Line} from './chat-line.js';
 import {Outbox, store} from './chat-outbox.js';
@@ -21,6 +24,58 @@ const POLL_MS = 5000;
 
 let upto = Number(words.upto) || 0;
 let isUp = false;
+
+const post = (url, values = {}, more = {}) => fetch(url, {
+  method: 'POST', body: new URLSearchParams(values), headers: {Accept: 'application/json', 'X-CSRFToken': csrf()}, ...more,
+});
+const getJson = async (url) => {
+  const answer = await fetch(url, {headers: {Accept: 'application/json'}});
+  if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+  return answer.json();
+};
+
+/** Fill an element with a part of the page from the server; a failure leaves a button that asks again. */
+async function fill(target, url) {
+  target.setAttribute('aria-busy', 'true');
+  const answer = await fetch(url, {headers: {Accept: 'text/html', 'HX-Request': 'true'}}).catch(() => null);
+  target.removeAttribute('aria-busy');
+  if (answer?.redirected && new URL(answer.url).pathname === document.body.dataset.login) { location.reload(); return false; }
+  if (!answer?.ok) {
+    const retry = document.createElement('button');
+    retry.type = 'button';
+    retry.className = 'button';
+    retry.dataset.size = 'small';
+    retry.textContent = words.wordRetry;
+    retry.onclick = () => fill(target, url);
+    target.replaceChildren(retry);
+    return false;
+  }
+  target.innerHTML = await answer.text();
+  return true;
+}
+
+// The rail's counter and the jobs' ring are written for htmx, which this page does without.
+for (const part of document.querySelectorAll('[data-poll][hx-get]')) {
+  const seconds = Number(/every (\d+)s/.exec(part.getAttribute('hx-trigger'))?.[1]) || 0;
+  const ask = async () => {
+    if (document.hidden) return;
+    const answer = await fetch(part.getAttribute('hx-get'), {headers: {Accept: 'text/html', 'HX-Request': 'true'}}).catch(() => null);
+    if (answer?.ok && !answer.redirected) part.innerHTML = await answer.text();
+  };
+  setTimeout(ask, 1000);
+  if (seconds) setInterval(ask, seconds * 1000);
+}
+
+/* ---- What this browser prefers ------------------------------------------------------------------------------------- */
+
+const prefers = (name) => (store.get(`inbox:${name}`) ?? (name === 'hold-replies' ? 'on' : 'off')) === 'on';
+document.querySelectorAll('[data-preference]').forEach((box) => { box.checked = prefers(box.dataset.preference); });
+document.addEventListener('change', async (event) => {
+  const name = event.target.dataset?.preference;
+  if (!name) return;
+  if (name === 'chat-notice' && event.target.checked && await Notification.requestPermission() !== 'granted') event.target.checked = false;
+  store.set(`inbox:${name}`, event.target.checked ? 'on' : 'off');
+});
 
 /* ---- The list ------------------------------------------------------------------------------------------------------ */
 
@@ -68,6 +123,7 @@ function catchUp() {
     const answer = await fetch(`${words.newsUrl}?after=${upto}`, {headers: {Accept: 'text/html'}});
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     place(await answer.text(), Number(answer.headers.get('X-Upto')));
+    tick(Number(answer.headers.get('X-Got')), Number(answer.headers.get('X-Read')));
   })().finally(() => {
     fetching = null;
     if (again) { again = false; catchUp().catch(() => {}); }
@@ -90,6 +146,16 @@ function place(html, end) {
   markRead();
 }
 
+/** Say under one's own lines how far they came. */
+function tick(got, read) {
+  for (const row of messages.querySelectorAll('li:is([data-author="agent"], [data-author="bot"])[data-seq]')) {
+    const seq = Number(row.dataset.seq);
+    const told = seq <= read ? words.wordRead : seq <= got ? words.wordDelivered : '';
+    const shown = row.querySelector('[data-tick]');
+    if (shown && told && shown.textContent !== told) shown.textContent = told;
+  }
+}
+
 function markRead() {
   if (conversation && upto && !document.hidden) line.send({type: 'read', conversation, seq: upto});
 }
@@ -97,35 +163,114 @@ function markRead() {
 /** Draw who has the conversation, what can be done and what is known anew, unless somebody is busy there. */
 async function refreshAbout() {
   if (!conversation) return;
+  refreshSide();
   const answer = await fetch(location.href, {headers: {Accept: 'text/html'}}).catch(() => null);
   if (!answer?.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
-  for (const id of ['actions', 'about']) {
-    const [shown, next] = [document.getElementById(id), fresh.getElementById(id)];
-    if (shown && next && !shown.contains(document.activeElement) && !shown.querySelector('details[open]')) shown.replaceWith(document.adoptNode(next));
-  }
+  const [shown, next] = [document.getElementById('actions'), fresh.getElementById('actions')];
+  if (shown && next && !shown.contains(document.activeElement) && !shown.querySelector(':popover-open')) shown.replaceWith(document.adoptNode(next));
 }
+
+const about = document.getElementById('about');
+
+async function refreshSide() {
+  if (!about || about.querySelector('details[open]')) return;
+  const focused = about.contains(document.activeElement) ? document.activeElement.id : '';
+  if (focused && document.activeElement.value) return;
+  const parts = new Map([...about.querySelectorAll('[data-part]')].map((part) => [part.dataset.part, part.querySelector('[data-part-body]')]));
+  if (!await fill(about, words.aboutUrl)) return;
+  for (const part of about.querySelectorAll('[data-part]')) {
+    const body = part.querySelector('[data-part-body]');
+    // What other parts of the house say does not change with every line; load it once.
+    if (parts.has(part.dataset.part)) body.replaceWith(parts.get(part.dataset.part)); else fill(body, part.dataset.part);
+  }
+  if (focused) document.getElementById(focused)?.focus({preventScroll: true});
+}
+if (about) refreshSide();
+
+// Small settings beside the thread are saved without leaving it.
+document.addEventListener('submit', async (event) => {
+  const form = event.target.closest('[data-background]');
+  if (!form) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const values = Object.fromEntries(new FormData(form, event.submitter));
+  const answer = await post(form.action, values).catch(() => null);
+  if (!answer?.ok) toast({message: (await answer?.json().catch(() => null))?.message ?? document.body.dataset.wordFailed, tone: 'danger'});
+  form.reset();
+  await refreshSide();
+  refreshList();
+}, true);
 
 /* ---- Writing ------------------------------------------------------------------------------------------------------- */
 
+const HOLD_MS = 5000;
+const text = composer?.elements.text;
+const kindOf = () => composer.elements.kind.value;
+
 const outbox = composer && new Outbox({
   key: `inbox:${conversation}`,
-  changed: drawOutbox,
-  deliver: async ({id, text, kind}) => {
-    const answer = await fetch(composer.action, {
-      method: 'POST', body: new URLSearchParams({text, kind, client_id: id}), headers: {Accept: 'application/json', 'X-CSRFToken': csrf()},
-    });
+  changed: () => drawOutbox(),
+  deliver: async (entry) => {
+    const values = {text: entry.text, kind: entry.kind, client_id: entry.id, seen: entry.seen ?? upto, saved: entry.saved ?? ''};
+    if (entry.anyway) values.anyway = 'yes';
+    // keepalive: the last reply is on its way while the page is already being left.
+    const answer = await post(composer.action, values, {keepalive: true});
     if (!answer.ok) {
-      const refused = (await answer.json().catch(() => ({}))).code ?? `http_${answer.status}`;
+      const told = await answer.json().catch(() => ({}));
+      entry.by = told.by;
+      if (told.code === 'reply_overtaken') catchUp().catch(() => {});
+      const refused = told.code ?? `http_${answer.status}`;
       throw answer.status < 500 && answer.status !== 429 ? {refused} : new Error(refused);
     }
     await catchUp().catch(() => {});
   },
 });
 
-function drawOutbox(entries) {
+/** A reply that waits five seconds for second thoughts before it goes into the outbox. */
+let held = null;
+
+function hold(entry) {
+  flush();
+  if (entry.kind === 'note' || !prefers('hold-replies')) { outbox.add(entry.text, entry); return; }
+  held = {...entry, timer: setTimeout(flush, HOLD_MS)};
+  drawOutbox();
+}
+
+function flush() {
+  if (!held) return;
+  const {timer, ...entry} = held;
+  clearTimeout(timer);
+  held = null;
+  outbox.add(entry.text, entry);
+}
+
+function undo() {
+  if (held) {
+    clearTimeout(held.timer);
+    text.value = text.value ? `${held.text}\n${text.value}` : held.text;
+    held = null;
+    drawOutbox();
+    keepDraft();
+    text.focus();
+    return;
+  }
+  document.querySelector('#toasts .toast:last-child form button')?.click();
+}
+
+function button(label, run) {
+  const made = document.createElement('button');
+  made.type = 'button';
+  made.className = 'button';
+  made.dataset.size = 'small';
+  made.textContent = label;
+  made.onclick = run;
+  return made;
+}
+
+function drawOutbox() {
   messages.querySelectorAll('[data-pending]').forEach((row) => row.remove());
-  for (const entry of entries) {
+  for (const entry of [...outbox.entries, ...(held ? [{...held, id: 'held', state: 'held'}] : [])]) {
     const row = document.createElement('li');
     row.className = 'message';
     row.dataset.author = entry.kind === 'note' ? 'note' : 'agent';
@@ -133,53 +278,241 @@ function drawOutbox(entries) {
     row.dataset.pending = entry.id;
     const meta = document.createElement('p');
     meta.className = 'message__meta';
-    const said = {sending: words.wordSending, waiting: words.wordWaiting, failed: words.wordFailed}[entry.state];
+    const said = {sending: words.wordSending, waiting: words.wordWaiting, failed: words.wordFailed, held: words.wordHeld}[entry.state];
     meta.textContent = `${entry.kind === 'note' ? `${words.wordNote} · ` : ''}${words.wordYou} · ${said}`;
     const body = document.createElement('div');
     body.className = 'message__body';
     body.textContent = entry.text;
     row.append(meta, body);
-    if (entry.state === 'failed') {
-      const retry = document.createElement('button');
-      retry.type = 'button';
-      retry.className = 'button';
-      retry.dataset.size = 'small';
-      retry.textContent = words.wordRetry;
-      retry.onclick = () => outbox.retry(entry.id);
-      row.append(retry);
-    }
+    if (entry.state === 'held') row.append(button(`${words.wordUndo} (u)`, undo));
+    if (entry.state === 'failed' && entry.reason === 'reply_overtaken') {
+      const why = document.createElement('p');
+      why.className = 'message__meta';
+      why.dataset.overtaken = '';
+      why.setAttribute('role', 'alert');
+      why.textContent = words.wordOvertaken.replace('%s', entry.by || '…');
+      const back = button(words.wordUndo, () => { outbox.settle(entry.id); text.value = entry.text; text.focus(); });
+      row.append(why, button(words.wordAnyway, () => { outbox.entries.find(({id}) => id === entry.id).anyway = true; outbox.retry(entry.id); }), back);
+    } else if (entry.state === 'failed') row.append(button(words.wordRetry, () => outbox.retry(entry.id)));
     messages.append(row);
   }
 }
 
 if (composer) {
-  const text = composer.elements.text;
   const draftKey = `draft:${conversation}`;
+  // What this browser kept is newer than what the server got from it; without one the server's draft is in the box already.
   text.value = store.get(draftKey) || text.value;
   text.addEventListener('input', () => {
     if (text.value) store.set(draftKey, text.value); else store.remove(draftKey);
+    keepDraft();
     tellTyping();
+    offer();
   });
   composer.addEventListener('submit', (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();
     const said = text.value.trim();
     if (!said) return;
-    outbox.add(said, {kind: composer.elements.kind.value});
     text.value = '';
     store.remove(draftKey);
+    clearTimeout(draftTimer);
+    document.getElementById('draft-state').textContent = '';
+    hold({text: said, kind: kindOf(), seen: upto, saved: usedSaved});
+    usedSaved = '';
+    closeOffers();
     scroll.scrollTop = scroll.scrollHeight;
     text.focus();
   });
   outbox.entries.forEach((entry) => { if (entry.state !== 'failed') entry.state = 'sending'; });
-  drawOutbox(outbox.entries);
+  drawOutbox();
+  addEventListener('pagehide', flush);
+  // Closing, snoozing or a macro come after what was just written, not before it.
+  document.addEventListener('submit', async (event) => {
+    const form = event.target.closest('[data-flush-replies]');
+    if (!form || !(held || outbox.entries.some(({state}) => state === 'sending')) || form.dataset.flushed) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    flush();
+    for (let tries = 0; tries < 50 && outbox.entries.some(({state}) => state === 'sending'); tries++) await new Promise((done) => { setTimeout(done, 60); });
+    form.dataset.flushed = 'yes';
+    form.requestSubmit(event.submitter);
+    delete form.dataset.flushed;
+  }, true);
+}
+
+let draftTimer;
+function keepDraft() {
+  clearTimeout(draftTimer);
+  draftTimer = setTimeout(async () => {
+    const answer = await post(words.draftUrl, {text: text.value, kind: kindOf()}).catch(() => null);
+    const {kept} = answer?.ok ? await answer.json() : {};
+    document.getElementById('draft-state').textContent = kept ? words.wordKept : '';
+  }, 1000);
 }
 
 let typedAt = 0;
 function tellTyping() {
-  if (Date.now() - typedAt < 2500 || composer.elements.kind.value === 'note') return;
+  if (Date.now() - typedAt < 2500) return;
   typedAt = Date.now();
-  line.send({type: 'typing', conversation});
+  if (kindOf() !== 'note') line.send({type: 'typing', conversation});
+  sayPresent();
+}
+
+/* ---- Saved replies after a slash, colleagues after an @ ------------------------------------------------------------- */
+
+const offers = document.getElementById('offers');
+let offered = [];
+let chosen = 0;
+let asked = 0;
+let usedSaved = '';
+let tools = null;
+
+/** Return what is being looked for before the caret, or null. */
+function looking() {
+  const before = text.value.slice(0, text.selectionStart);
+  const found = /(?:^|\s)([/@])([^\s/@]{0,40})$/.exec(before);
+  if (!found || (found[1] === '@' && kindOf() !== 'note')) return null;
+  return {mark: found[1], word: found[2], from: before.length - found[2].length - 1, to: before.length};
+}
+
+async function offer() {
+  const wanted = looking();
+  if (!wanted) { closeOffers(); return; }
+  const turn = ++asked;
+  try {
+    if (wanted.mark === '/') {
+      const {replies} = await getJson(`${words.savedUrl}?q=${encodeURIComponent(wanted.word)}`);
+      offered = replies.map((each) => ({label: `/${each.shortcut}`, more: each.title, put: each.text, saved: each.id}));
+    } else {
+      tools ??= await getJson(words.toolsUrl);
+      offered = tools.colleagues.filter(({username, name}) => `${username} ${name}`.toLowerCase().includes(wanted.word.toLowerCase()))
+        .map(({username, name}) => ({label: `@${username}`, more: name, put: `@${username} `}));
+    }
+  } catch { offered = []; }
+  // An answer to what was typed a moment ago comes too late.
+  if (turn !== asked || !looking()) return;
+  chosen = 0;
+  drawOffers(wanted.mark);
+}
+
+function drawOffers(mark) {
+  offers.replaceChildren(...offered.map(({label, more}, index) => {
+    const item = document.createElement('li');
+    item.id = `offer-${index}`;
+    item.setAttribute('role', 'option');
+    item.setAttribute('aria-selected', String(index === chosen));
+    const name = document.createElement('strong');
+    name.textContent = label;
+    item.append(name, ` ${more}`);
+    // pointerdown: the box must not lose the caret before the choice is put in.
+    item.onpointerdown = (event) => { event.preventDefault(); put(index); };
+    return item;
+  }));
+  if (!offered.length && mark === '/') {
+    const none = document.createElement('li');
+    none.className = 'muted';
+    none.textContent = words.wordNoneSaved;
+    offers.append(none);
+  }
+  offers.hidden = !offers.children.length;
+  text.setAttribute('aria-activedescendant', offered.length ? `offer-${chosen}` : '');
+}
+
+function closeOffers() {
+  asked++;
+  offered = [];
+  if (offers) offers.hidden = true;
+  text?.removeAttribute('aria-activedescendant');
+}
+
+function put(index) {
+  const wanted = looking();
+  const choice = offered[index];
+  if (!wanted || !choice) return;
+  text.setRangeText(choice.put, wanted.from, wanted.to, 'end');
+  if (choice.saved) usedSaved = choice.saved;
+  closeOffers();
+  text.dispatchEvent(new Event('input', {bubbles: true}));
+}
+
+// On the box itself, before the page's own handler of Enter hears of it.
+text?.addEventListener('keydown', (event) => {
+  if (event.isComposing || event.keyCode === 229 || offers.hidden) return;
+  if (event.key === 'Escape') closeOffers();
+  else if (['ArrowDown', 'ArrowUp'].includes(event.key) && offered.length) {
+    chosen = (chosen + (event.key === 'ArrowDown' ? 1 : -1) + offered.length) % offered.length;
+    drawOffers('/');
+  } else if (['Enter', 'Tab'].includes(event.key) && offered.length) put(chosen);
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+});
+text?.addEventListener('blur', closeOffers);
+
+document.addEventListener('toggle', async (event) => {
+  const menu = event.target;
+  if (event.newState !== 'open' || !['macro-menu', 'snooze-menu'].includes(menu.id)) return;
+  if (menu.id === 'macro-menu') {
+    tools ??= await getJson(words.toolsUrl).catch(() => null);
+    const list = menu.querySelector('[data-macros]');
+    list.replaceChildren(...(tools?.macros ?? []).map(({id, name}) => {
+      const made = document.createElement('button');
+      made.name = 'macro';
+      made.value = id;
+      made.textContent = name;
+      return made;
+    }));
+    if (!list.children.length) { const none = document.createElement('a'); none.href = words.savedPage; none.textContent = words.wordNoMacros; list.append(none); }
+  }
+  menu.querySelector('button, a')?.focus();
+}, true);
+
+/* ---- Who else is here ---------------------------------------------------------------------------------------------- */
+
+const presentNote = document.getElementById('present');
+
+function showPresent(people) {
+  if (!presentNote) return;
+  const said = people.map(({name, replying}) => (replying ? words.wordReplying : words.wordViewing).replace('%s', name)).join(' · ');
+  presentNote.hidden = !said;
+  presentNote.dataset.tone = people.some(({replying}) => replying) ? 'warning' : 'info';
+  if (presentNote.textContent !== said) presentNote.textContent = said;
+}
+
+function showFaces(row, people) {
+  const place = document.querySelector(`#list [data-faces="${row}"]`);
+  place?.replaceChildren(...people.map(({name, initials}) => {
+    const face = document.createElement('span');
+    face.className = 'avatar';
+    face.dataset.size = 'small';
+    face.title = name;
+    face.textContent = initials;
+    return face;
+  }));
+}
+
+async function sayPresent() {
+  if (!conversation || document.hidden) { post(words.hereUrl).catch(() => {}); return; }
+  const doing = composer && kindOf() !== 'note' && text.value && Date.now() - typedAt < 10000 ? 'replying' : 'viewing';
+  const answer = await post(words.presentUrl, {doing}).catch(() => null);
+  if (answer?.ok) showPresent((await answer.json()).people);
+}
+setInterval(sayPresent, 15000);
+addEventListener('pagehide', () => { if (conversation) post(words.presentUrl, {doing: 'gone'}, {keepalive: true}).catch(() => {}); });
+
+function alertTo(author) {
+  if (author !== 'visitor' || !document.hidden) return;
+  if (prefers('chat-sound')) {
+    const sound = new AudioContext();
+    const tone = sound.createOscillator();
+    const volume = sound.createGain();
+    volume.gain.value = 0.05;
+    tone.connect(volume).connect(sound.destination);
+    tone.start();
+    tone.stop(sound.currentTime + 0.15);
+    tone.onended = () => sound.close();
+  }
+  if (prefers('chat-notice') && window.Notification?.permission === 'granted') new Notification(document.title, {tag: 'inbox'});
 }
 
 // Labelling must not cost the place in the thread: post in the background, show what was said.
@@ -207,11 +540,18 @@ const line = new Line({
     isUp = true;
     live.textContent = '';
     everything();
+    sayPresent();
   },
   frame: (message) => {
     if (message.type === 'hint' && message.conversation === conversation && message.seq > upto) catchUp().catch(() => {});
-    if (message.type === 'change' && message.conversation === conversation) refreshAbout();
+    if (message.type === 'change' && message.conversation === conversation) { refreshAbout(); catchUp().catch(() => {}); }
     if (message.type === 'hint' || message.type === 'change') refreshList();
+    if (message.type === 'hint') alertTo(message.author);
+    if (message.type === 'present') {
+      const others = message.people.filter(({id}) => id !== Number(words.user));
+      if (message.conversation === conversation) showPresent(others);
+      showFaces(message.conversation, others);
+    }
     if (message.type === 'typing' && message.conversation === conversation) {
       document.getElementById('typing').textContent = words.wordTyping;
       clearTimeout(typingTimer);
@@ -234,7 +574,7 @@ function everything() {
 // On a timer too: a hint may be lost without the socket being down.
 setInterval(() => { if (!isUp) everything(); }, POLL_MS);
 setInterval(() => { if (isUp) catchUp().catch(() => {}); }, POLL_MS * 4);
-document.addEventListener('visibilitychange', () => { if (!document.hidden) { everything(); markRead(); } });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) { everything(); markRead(); sayPresent(); } });
 markRead();
 
 /* ---- Keys ---------------------------------------------------------------------------------------------------------- */
@@ -260,4 +600,20 @@ function write(kind) {
 register({keys: 'r', label: composer?.querySelector('[value="reply"]').parentElement.textContent.trim() ?? '', run: () => write('reply')});
 register({keys: 'n', label: composer?.querySelector('[value="note"]').parentElement.textContent.trim() ?? '', run: () => write('note')});
 
-if (scroll) scroll.scrollTop = scroll.scrollHeight;
+register({keys: 'u', label: words.wordUndo, run: undo});
+
+/** Go to the pane on the left or right; where only one is shown, show it. */
+function pane(step) {
+  const names = ['list', 'main', 'side'].filter((name) => desk.querySelector(`.panes__${name}`));
+  const inside = names.findIndex((name) => desk.querySelector(`.panes__${name}`).contains(document.activeElement));
+  const name = names[Math.max(0, Math.min(names.length - 1, (inside < 0 ? names.indexOf(desk.dataset.pane) : inside) + step))];
+  desk.dataset.pane = name;
+  desk.querySelector(`.panes__${name}`).querySelector(name === 'list' ? '.thread[aria-current], .thread, .panes__body' : name === 'main' ? '#scroll, .panes__body' : '.panes__body')?.focus();
+}
+register({keys: '[', label: words.wordPaneLeft, run: () => pane(-1)});
+register({keys: ']', label: words.wordPaneRight, run: () => pane(1)});
+
+if (scroll) {
+  const mark = messages.querySelector('[data-new]');
+  if (mark) mark.scrollIntoView({block: 'center'}); else scroll.scrollTop = scroll.scrollHeight;
+}

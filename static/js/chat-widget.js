@@ -21,7 +21,7 @@ let token = '';
 let identity = null;
 let conversation = '';
 let upto = 0;
-let state = {state: 'bot', person: '', csat: null, read: 0, got: 0};
+let state = {state: 'bot', person: '', csat: null, asks: false, read: 0, got: 0};
 let isUp = false;
 const shown = new Map();
 const pending = new Map();
@@ -145,7 +145,7 @@ function drawState() {
   const said = {queued: words.queued, assigned: state.person ? words.person.replace('{name}', state.person) : words.agent, snoozed: words.agent, closed: words.closed};
   part('state').textContent = said[state.state] ?? words.automatic;
   part('person').hidden = !['bot', 'closed'].includes(state.state);
-  part('rating').hidden = state.state !== 'closed' || state.csat !== null || !shown.size;
+  part('rating').hidden = state.state !== 'closed' || state.csat !== null || !state.asks || !shown.size;
   showTicks();
 }
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from crm.core.models import AuditEntry, User
-from support import conversations, knowledge, pages
+from support import conversations, inbox, knowledge
 from support.models import Article, Conversation, IntentExample, Message, Ticket
 from tests.factories import CustomerFactory, PortraitFactory, SourceFactory, UserFactory, place_order
 from tests.support.conftest import NOW, VISITOR, later
@@ -66,11 +66,11 @@ def test_whoever_waits_longest_comes_first(agent: User, shop: object) -> None:
         conversations.hand_over(conversation_id=talk.pk, reason="asked", now=later(seconds))
         waits[seconds] = talk.pk
 
-    page = pages.inbox_page(viewer=agent, now=later(60 * 14), tab="unassigned")
+    page = inbox.inbox_page(viewer=agent, now=later(60 * 14), tab="unassigned")
 
     assert [row.pk for row in page.rows] == [waits[10], waits[30], waits[50]]
     assert [row.tone for row in page.rows] == ["warning"] * 3
-    assert {tab.name: tab.count for tab in page.tabs} == {"mine": 0, "unassigned": 3, "all": 3, "closed": 0}
+    assert {tab.name: tab.count for tab in page.tabs} == {"mine": 0, "unassigned": 3, "all": 3, "snoozed": 0, "mentions": 0, "closed": 0}
 
 
 def test_a_reply_works_as_a_plain_form(desk: Client, talk: Conversation, agent: User) -> None:

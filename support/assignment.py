@@ -1,0 +1,98 @@
+"""Who gets the next waiting conversation: people at the desk with room, of the right team, language and skill."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from crm.core import locks
+from crm.core.models import User
+from crm.core.models.people import Role
+from support import conversations
+from support.models import Conversation, DeskState
+from support.models.conversation import ConversationState, Priority
+from support.presence import AT_DESK
+
+logger = logging.getLogger(__name__)
+# Conversations given out in one go; the next sweep goes on.
+AT_ONCE = 100
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Desk:
+    """A person who takes chats. room: how many more they may have."""
+
+    user: User
+    languages: frozenset[str]
+    skills: frozenset[str]
+    teams: frozenset[int]
+    room: int
+    load: int
+    last: datetime
+
+    def suits(self, talk: Conversation) -> bool:
+        """Return whether the conversation may be given to this person at all."""
+        is_of_team = talk.team_id is None or talk.team_id in self.teams or self.user.role == Role.ADMIN or self.user.is_superuser
+        speaks = not self.languages or talk.language in self.languages
+        knows = not self.skills or not talk.intent or talk.intent in self.skills
+        return self.room > 0 and is_of_team and speaks and knows
+
+    def rank(self, talk: Conversation) -> tuple[bool, int, datetime, int]:
+        """Return the order in which people are asked: who had this visitor before, then who has least, then who waited longest."""
+        return (talk.agent_id != self.user.pk, self.load, self.last, self.user.pk)
+
+
+def drain(*, now: datetime) -> int:
+    """Give waiting conversations to people with room, oldest first (urgent ones before all), and return how many.
+
+    One that nobody suits keeps its place and does not hold up those behind it. Only one process gives out at a time, so
+    nobody gets more than they have room for. Five queries and those of each assignment; two where nobody takes chats.
+    """
+    with transaction.atomic():
+        locks.take("support-assignment")
+        desks = _desks(now)
+        if not any(desk.room > 0 for desk in desks):
+            return 0
+        waiting = Conversation.objects.filter(state=ConversationState.QUEUED).order_by("waiting_since", "pk")[:AT_ONCE]
+        given = 0
+        for talk in sorted(waiting, key=lambda each: each.priority != Priority.URGENT):
+            suited = [desk for desk in desks if desk.suits(talk)]
+            if not suited:
+                continue
+            desk = min(suited, key=lambda each: each.rank(talk))
+            conversations.assign(conversation_id=talk.pk, agent=desk.user, by=None, now=now)
+            desk.room, desk.load, desk.last = desk.room - 1, desk.load + 1, now
+            DeskState.objects.filter(user=desk.user).update(last_assigned_at=now)
+            given += 1
+    if given:
+        logger.info("conversations given out", extra={"count": given})
+    return given
+
+
+def _desks(now: datetime) -> list[Desk]:
+    states = list(
+        DeskState.objects.filter(is_available=True, seen_at__gt=now - AT_DESK, user__is_active=True, user__role__in=[Role.AGENT, Role.ADMIN])
+        .select_related("user")
+        .prefetch_related("user__teams")
+        .order_by("user_id")
+    )
+    if not states:
+        return []
+    held = Conversation.objects.filter(Q(state=ConversationState.ASSIGNED), agent__in=[state.user_id for state in states])
+    load = Counter(held.values_list("agent_id", flat=True))
+    return [
+        Desk(
+            user=state.user,
+            languages=frozenset(map(str, state.languages)),
+            skills=frozenset(map(str, state.skills)),
+            teams=frozenset(team.pk for team in state.user.teams.all()),
+            room=state.user.chat_capacity - load[state.user_id],
+            load=load[state.user_id],
+            last=state.last_assigned_at or _LONG_AGO,
+        )
+        for state in states
+    ]

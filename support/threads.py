@@ -1,0 +1,176 @@
+"""One conversation as staff sees it: its messages in order, and how it may be answered."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+
+from crm.core.access.roles import may
+from crm.core.models import User
+from support import answering, conversations, drafts, intents, labels, teams
+from support.language import html_lang
+from support.models import Conversation, Draft, IntentExample, Message
+from support.models.conversation import Author, ConversationState
+from support.models.labels import OUT_OF_SCOPE
+
+# Messages a page opens with; older ones are one click away.
+THREAD_TAIL = 200
+# In the reader's words, for staff.
+LANGUAGE_NAMES: dict[str, str | Promise] = {"en": _("English"), "zh-hans": _("Simplified Chinese")}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message as staff sees it. author: as in the styles, with 'note' for private notes."""
+
+    pk: int
+    seq: int
+    client_id: str
+    author: str
+    name: str | Promise
+    text: str
+    html_lang: str
+    kind: str
+    at: datetime
+    choices: list[str]
+    source_title: str
+    source_url: str
+    source_version: str
+    intent: str
+    intent_name: str
+    confidence: float | None
+    in_scope: bool | None
+    label: str
+    label_name: str
+    can_label: bool
+    is_discarded: bool
+    is_read: bool
+    is_delivered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    conversation: Conversation
+    name: str
+    lines: list[Line]
+    upto: int
+    first_new: int
+    has_earlier: bool
+    labels: list[tuple[str, str]]
+    draft: Draft | None
+    is_mine: bool
+    is_open: bool
+    can_reply: bool
+    visitor_language: str | Promise
+
+
+def name_of(found: Conversation) -> str:
+    """Return what the visitor is called; a customer only where the shop has confirmed it. Needs `customer` loaded."""
+    if found.customer is not None and found.is_verified:
+        return str(found.customer)
+    return found.visitor_name or (str(found.customer) if found.customer else gettext("Visitor {id}").format(id=found.pk))
+
+
+def thread_of(*, conversation_id: int, viewer: User, now: datetime) -> Thread:
+    """Return a conversation with its messages and the viewer's draft. At most 6 queries. Raises ConversationMissing."""
+    found = teams.conversations_for(viewer).select_related("customer", "agent", "source", "team").filter(pk=conversation_id).first()
+    if found is None:
+        raise conversations.ConversationMissing
+    start = max(0, found.last_seq - THREAD_TAIL)
+    rows = conversations.since(conversation_id=found.pk, after_seq=start, with_notes=True)
+    can_label = may(viewer, "support.label")
+    if any(row.is_note and "@" in row.text for row in rows):
+        answering.read_mentions(conversation_id=found.pk, user=viewer, now=now)
+    return Thread(
+        conversation=found,
+        name=name_of(found),
+        lines=_lines(found, rows, can_label),
+        upto=rows[-1].seq if rows else 0,
+        # Where everything is new, a line saying so says nothing.
+        first_new=next((row.seq for row in rows if row.author == Author.VISITOR and row.seq > found.agent_read_seq > 0), 0),
+        has_earlier=start > 0,
+        labels=intents.choices(get_language() or "en", frozenset(labels.known_labels())) if can_label else [],
+        draft=drafts.of(conversation_id=found.pk, user=viewer),
+        is_mine=found.agent_id == viewer.pk and found.state != ConversationState.CLOSED,
+        is_open=found.state != ConversationState.CLOSED,
+        can_reply=may(viewer, "support.reply"),
+        visitor_language=LANGUAGE_NAMES.get(found.language, found.language),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The part of a thread above a number, for the console's live update."""
+
+    conversation: Conversation
+    lines: list[Line]
+    upto: int
+    labels: list[tuple[str, str]]
+    can_reply: bool = True
+
+
+def news_of(*, conversation_id: int, after: int, viewer: User) -> News:
+    """Return the messages above `after`. Three queries. Raises ConversationMissing."""
+    found = teams.conversations_for(viewer).select_related("customer").filter(pk=conversation_id).first()
+    if found is None:
+        raise conversations.ConversationMissing
+    rows = conversations.since(conversation_id=found.pk, after_seq=after, with_notes=True)
+    can_label = may(viewer, "support.label")
+    shown = intents.choices(get_language() or "en", frozenset(labels.known_labels())) if can_label and any(_asks(row) for row in rows) else []
+    return News(found, _lines(found, rows, can_label), rows[-1].seq if rows else after, shown)
+
+
+def _asks(row: Message) -> bool:
+    return row.author == Author.VISITOR and row.kind == "text"
+
+
+def _lines(found: Conversation, rows: list[Message], can_label: bool) -> list[Line]:
+    corrected = set(IntentExample.objects.filter(message__in=rows).values_list("message_id", "label")) if can_label and rows else set()
+    label_of = dict(corrected)
+    visitor = name_of(found) if found.customer_id or found.visitor_name else gettext("Visitor")
+    return [_line(found, row, visitor, label_of.get(row.pk, ""), can_label) for row in rows]
+
+
+def _line(found: Conversation, row: Message, visitor: str, label: str, can_label: bool) -> Line:
+    language = get_language() or "en"
+    names: dict[str, str | Promise] = {Author.VISITOR: visitor, Author.BOT: _("Assistant"), Author.SYSTEM: "", Author.AGENT: str(row.agent or _("Agent"))}
+    judged = row.intent if row.in_scope is not False else OUT_OF_SCOPE if row.intent else ""
+    return Line(
+        pk=row.pk,
+        seq=row.seq,
+        client_id=row.client_id,
+        author="note" if row.is_note else row.author,
+        name=names[row.author],
+        text=_system_text(row) if row.author == Author.SYSTEM else row.text,
+        # What the shop itself says here is in the reader's language; what people wrote is in theirs.
+        html_lang="" if row.author == Author.SYSTEM or not row.language else html_lang(row.language),
+        kind=row.kind,
+        at=row.sent_at,
+        choices=[str(choice["name"]) for choice in row.data.get("choices", [])],
+        source_title=str(row.data.get("title", "")),
+        source_url=str(row.data.get("url", "")),
+        source_version=str(row.data.get("version", "")),
+        intent=judged,
+        intent_name=intents.name(judged, language) if judged else "",
+        confidence=row.confidence,
+        in_scope=row.in_scope,
+        label=label,
+        label_name=intents.name(label, language) if label else "",
+        can_label=can_label and _asks(row),
+        is_discarded=row.reply_state == "discarded",
+        is_read=row.author in {Author.AGENT, Author.BOT} and not row.is_note and row.seq <= found.visitor_read_seq,
+        is_delivered=row.author in {Author.AGENT, Author.BOT} and not row.is_note and row.seq <= found.visitor_got_seq,
+    )
+
+
+def _system_text(row: Message) -> str:
+    match row.kind:
+        case "joined":
+            return gettext("{name} took the conversation.").format(name=row.data.get("name", ""))
+        case "closed":
+            return gettext("This conversation was closed.")
+        case "reopened":
+            return gettext("This conversation was opened again.")
+    return row.text
