@@ -40,7 +40,7 @@ seed: $(VENV)/.installed ## build the demo shop anew in the local database
 	$(MANAGE) seed_demo --reset $(ARGS)
 
 test: $(VENV)/.installed-dev ## run the tests, browser included (ARGS=tests/customers)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev ## style, types, layers, missing migrations, deployment checks
 	$(BIN)/ruff check .

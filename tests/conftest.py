@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures they ask for, so that `-m "not browser"` is a quick run."""
+    """Mark tests by the fixtures they ask for, so that `-m "not browser"` is a quick run; put slow files first.
+
+    Files go to the workers whole and in order (Makefile), so a long one at the end would run alone.
+    """
     for item in items:
         wanted = getattr(item, "fixturenames", ())
         if {"page", "browser"} & set(wanted):
             item.add_marker(pytest.mark.browser)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    # The stable sort keeps the random order within each half.
+    items.sort(key=lambda item: (item.path not in slow, "flows" not in item.path.parts))
 
 
 @pytest.fixture(autouse=True)

@@ -54,6 +54,7 @@ def run(*arguments, **options):
     return output.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_real_file_goes_in_with_exact_counts_twice_and_comes_out_again(recount):
     bought, returned = recount["bought"], recount["returned"]
