@@ -1,5 +1,7 @@
 """What agents say a message really asked: rows the next training reads, each with its origin."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -31,6 +33,37 @@ def known_labels() -> set[str]:
     """Return every label a message may get: the shipped ones and those examples use. Runs one query."""
     used = IntentExample.objects.order_by().values_list("label", flat=True).distinct()
     return {*intents.SHIPPED, OUT_OF_SCOPE, *used}
+
+
+class IntentNameBad(CrmError):
+    code = "intent_name_bad"
+    status = 422
+    message = gettext_noop("An intent's name has 3 to 40 small letters, digits and underscores and begins with a letter.")
+
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{2,39}")
+
+
+def begin_intent(*, name: str, message_ids: Sequence[int], by: User, now: datetime) -> int:
+    """Label messages with an intent that may be new; return how many. The next training learns it.
+
+    Raises IntentNameBad. Messages that are gone, or not a visitor's, are passed over.
+    """
+    name = name.strip().lower().replace(" ", "_").replace("-", "_")
+    if not _NAME.fullmatch(name) or name == OUT_OF_SCOPE:
+        raise IntentNameBad
+    with transaction.atomic():
+        rows = list(Message.objects.select_for_update(of=("self",)).filter(pk__in=message_ids, author=Author.VISITOR).order_by("pk"))
+        for row in rows:
+            IntentExample.objects.update_or_create(
+                message=row,
+                defaults={
+                    "text": row.text, "label": name, "language": row.language, "origin": ExampleOrigin.CORRECTION, "created_by": by, "created_at": now,
+                },
+            )  # fmt: skip
+        Message.objects.filter(pk__in=[row.pk for row in rows]).update(corrected_intent=name)
+        audit.record(actor=by, action="intent.begin", data={"intent": name, "messages": len(rows)})
+    return len(rows)
 
 
 def label(*, message_id: int, label: str, by: User, now: datetime) -> IntentExample:

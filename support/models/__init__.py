@@ -3,6 +3,7 @@ service levels and webhooks."""
 
 from support.models.assist import Suggestion
 from support.models.attachment import Attachment
+from support.models.cluster import QuestionCluster
 from support.models.conversation import Conversation, Message, Tag, Team
 from support.models.knowledge import Article, ArticleText
 from support.models.labels import IntentExample
@@ -28,6 +29,7 @@ __all__ = [
     "Message",
     "PolicyChoice",
     "Presence",
+    "QuestionCluster",
     "ServicePolicy",
     "ServiceTarget",
     "Suggestion",
