@@ -31,11 +31,43 @@ def register() -> None:
             main_metric="auroc",
         ),
         TrainingTask(
+            name="purchase",
+            title=_("Who buys what next"),
+            purpose=_("Says how likely a customer buys from a category within a month, and which of the known facts speak for it."),
+            run=_run("train_purchase", module="training_purchase"),
+            main_metric="auroc",
+            schedule="weekly",
+        ),
+        TrainingTask(
             name="sentiment",
             title=_("Mood of reviews"),
             purpose=_("Reads praise and blame in reviews, in English and Chinese."),
             run=_run("train_sentiment"),
             main_metric="macro_f1",
+        ),
+        TrainingTask(
+            name="churn",
+            title=_("Risk of losing a customer"),
+            purpose=_("Says how likely each customer orders nothing in the next 90 days, and why."),
+            run=_run("train_churn", module="training_tabular"),
+            main_metric="auroc",
+            word=feature_word,
+        ),
+        TrainingTask(
+            name="next_purchase",
+            title=_("Purchase in the next 30 days"),
+            purpose=_("Says how likely each customer orders within 30 days, and why."),
+            run=_run("train_next_purchase", module="training_tabular"),
+            main_metric="auroc",
+            word=feature_word,
+        ),
+        TrainingTask(
+            name="returns",
+            title=_("Risk of a return"),
+            purpose=_("Says how likely each active customer sends something back within 100 days, and why."),
+            run=_run("train_returns", module="training_tabular"),
+            main_metric="auroc",
+            word=feature_word,
         ),
     )
     evaluating.register(
@@ -51,6 +83,13 @@ def register() -> None:
     ):
         search_sources[source.name] = source
     job_kinds.register(JobKind(kind="import", label=_("Import"), enqueue=import_tasks.enqueue))
+
+
+def feature_word(code: str) -> str:
+    """Return a feature's label in the reader's language, the code itself for anything else."""
+    from customers.features import catalogue
+
+    return next((str(feature.label) for feature in catalogue() if feature.name == code), code)
 
 
 class _run:  # noqa: N801 - reads as a verb where it is used

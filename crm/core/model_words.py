@@ -36,6 +36,10 @@ FIGURES: Words = {
     "in_scope_kept": _("Own questions kept"),
     "matthews_with_out_of_scope": _("Matthews correlation, foreign questions included"),
     "log_likelihood": _("Log-likelihood"),
+    "pr_auc": _("Precision over all thresholds (area)"),
+    "lift_10": _("The likeliest tenth against the average"),
+    "log_loss": _("Surprise per customer (log-loss)"),
+    "brier": _("Mean squared error of probabilities (Brier)"),
 }
 
 COLUMNS: Words = {
@@ -62,6 +66,22 @@ COLUMNS: Words = {
     "shrinkage": _("Caution with rare pairs"),
     "popularity_weight": _("Weight of popularity"),
     "chosen": _("Chosen"),
+    "tenth": _("Tenth, the likeliest first"),
+    "stated": _("Said"),
+    "happened": _("Happened"),
+    "lift": _("Times the average"),
+    "feature": _("What is known"),
+    "mean_effect": _("Mean effect (log-odds)"),
+    "direction": _("More of it"),
+    "picked": _("Picked"),
+    "picked_of_happened": _("Picked of those it happened to"),
+    "parity_difference": _("Difference picked (parity)"),
+    "opportunity_difference": _("Difference picked of those it happened to"),
+    "disparate_impact": _("Ratio picked (disparate impact)"),
+    "parity_after": _("Difference left with thresholds by group"),
+    "auc_cost": _("Ranking lost by it (AUC)"),
+    "low": _("From"),
+    "high": _("To"),
 }
 
 TABLES: Words = {
@@ -74,6 +94,10 @@ TABLES: Words = {
     "out_of_scope": _("Foreign questions by language"),
     "by_history": _("By what is known of the customer"),
     "rows_read": _("What was read"),
+    "lift": _("By tenths of customers"),
+    "drivers": _("What moves the probability most"),
+    "fairness": _("If the likeliest fifth were picked"),
+    "fairness_gaps": _("Fairness between groups"),
 }
 
 CELLS: Words = {
@@ -110,6 +134,27 @@ CELLS: Words = {
     "loyal_orders": _("orders that make a loyal customer"),
     "gaps_seen": _("gaps between orders seen"),
     "log_likelihood": _("log-likelihood"),
+    "more_raises": _("raises it"),
+    "more_lowers": _("lowers it"),
+    "depends": _("depends"),
+    "under_90_days": _("known under 90 days"),
+    "90_days_to_a_year": _("known 90 days to a year"),
+    "over_a_year": _("known over a year"),
+    "no_order": _("no order"),
+    "one_order": _("one order"),
+    "two_to_four_orders": _("two to four orders"),
+    "five_orders_or_more": _("five orders or more"),
+    "no_visits_known": _("no visits known"),
+    "seen_this_month": _("seen this month"),
+    "not_seen_this_month": _("not seen this month"),
+    "female": _("women"),
+    "male": _("men"),
+    "under_30": _("under 30"),
+    "30_to_49": _("30 to 49"),
+    "50_and_over": _("50 and over"),
+    "gender": _("gender"),
+    "age": _("age"),
+    "language": _("language"),
 }
 
 NAMES: Words = {
@@ -119,6 +164,11 @@ NAMES: Words = {
     "empirical_rate": _("order rates drawn towards the shop's"),
     "gamma_gamma": _("amounts (gamma-gamma)"),
     "shrunken_mean": _("amounts drawn towards the shop's"),
+    "base rate": _("the shop's average"),
+    "simple logistic": _("logistic curve on straight lines"),
+    "spline logistic": _("logistic curve on splines"),
+    "boosted trees": _("boosted trees"),
+    "blend": _("splines and boosted trees together"),
 }
 
 # As stored, numbers replaced in order of appearance; kept here so that translators see them.
@@ -146,6 +196,16 @@ SENTENCES = (
     gettext_noop("The shop's orders span %(n1)s days; %(n2)s are needed."),
     gettext_noop("%(n1)s customers had ordered before the held-out period; %(n2)s are needed."),
     gettext_noop("There are %(n1)s negative and %(n2)s positive reviews; %(n3)s of each are needed."),
+    gettext_noop("days since the last order and number of orders alone"),
+    gettext_noop("returns per order and recent orders alone"),
+    gettext_noop(
+        "Learnt from what was known up to %(n1)s days ago and earlier, and what followed; judged on what followed %(n2)s days ago, which no model had seen. The version that serves is then fitted on everything."
+    ),
+    gettext_noop("A perfectly calibrated model of these customers would show a calibration error of %(n1)s by chance."),
+    gettext_noop("The shop is young: the horizon is %(n1)s days instead of %(n2)s."),
+    gettext_noop("Gender and age are not used by the model; they are read only to measure fairness."),
+    gettext_noop("There is one period of orders only; one to learn from and one to judge on are needed."),
+    gettext_noop("Of %(n1)s customers asked about, %(n2)s did the rarer thing; %(n3)s and %(n4)s are needed."),
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]\d+)?%?")
 

@@ -220,7 +220,7 @@ def _measured(
 
     stated = probability[rows]
     simple = choice.baseline.probability(asked)[rows]
-    ours = {name: figure.as_dict() for name, figure in figures(truth, stated, seed=seed).items()}
+    ours: dict[str, Any] = {name: figure.as_dict() for name, figure in figures(truth, stated, seed=seed).items()}
     theirs = {name: figure.as_dict() for name, figure in figures(truth, simple, seed=seed).items()}
     ours["ece_by_chance"] = {"value": calibration_by_chance(stated, seed=seed), "low": None, "high": None, "rows": len(rows)}
     if 0 < truth.sum() < len(truth):
@@ -259,7 +259,7 @@ def _parameters(choice: Choice, task: Task, plan: ColumnPlan) -> dict[str, Any]:
     calibration = choice.model.calibration
     return {
         "positive": task.positive,
-        "settings": choice.settings,
+        "settings": {kind: settings.name for kind, settings in choice.settings.items()},
         "weights": {part.kind: round(part.weight, 4) for part in choice.model.parts},
         "calibration": {"kind": calibration.kind, "slope": calibration.slope, "intercept": calibration.intercept},
         "columns": {column.name: column.kind for column in plan.columns},

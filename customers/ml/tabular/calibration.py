@@ -43,7 +43,7 @@ class Calibration:
             return self.intercept + self.slope * score
         corners, heights = np.array(self.at), np.array(self.to)
         below, above = np.minimum(score - corners[0], 0), np.maximum(score - corners[-1], 0)
-        return np.interp(score, corners, heights) + self.slope * (below + above)
+        return np.asarray(np.interp(score, corners, heights) + self.slope * (below + above))
 
     def explain(self, contributions: Floats, base: float) -> tuple[Floats, float]:
         """Return contributions and base of the calibrated log-odds.

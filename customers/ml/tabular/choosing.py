@@ -7,7 +7,7 @@ a copy of a row on both sides would flatter whoever remembers best.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,15 +46,17 @@ TREE_SETTINGS = (
 @dataclass(frozen=True, slots=True)
 class Choice:
     """model: fitted on every row.  candidates: {"auc", "log_loss"} of each by cross-validation, best settings of a kind.
-    unseen: (n,) probability of each training row by models that had not seen it (NaN where it was not compared).
-    baseline: the simple logistic, fitted on every row, calibrated likewise.  settings: the best of each kind, in words.
+    unseen, unseen_score: (n,) probability, and log-odds before calibration, of each training row by models that had not
+    seen it (NaN where it was not compared).  baseline: the simple logistic, fitted on every row, calibrated likewise.
+    settings: the best of each kind.
     """
 
     model: TabularModel
     candidates: dict[str, dict[str, float]]
     unseen: Floats
+    unseen_score: Floats
     baseline: TabularModel
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Settings]
 
 
 def choose(
@@ -66,18 +68,22 @@ def choose(
     trees: Sequence[TreeSettings] = TREE_SETTINGS,
     seeds: int = 4,
     repeats: int | None = None,
+    groups: NDArray[np.int64] | None = None,
+    most_compared: int = MOST_COMPARED,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Choice:
     """Return the model of least cross-validated log-loss among base rate, simple logistic, splines, trees and their blend.
 
     matrix: n rows.  label: (n,) 0/1.  seeds: tree models averaged in the end.  repeats: cross-validations of each kind's
-    best settings; None: 3 up to FEW rows, else 1.  Raises NothingToLearnFrom where a label has fewer than
-    FEWEST_OF_A_LABEL rows.
+    best settings; None: 3 up to FEW rows, else 1.  groups: (n,) rows of one group share a fold; None: rows of equal
+    features do.  most_compared: rows that candidates are compared on.  Raises NothingToLearnFrom where a label has fewer
+    than FEWEST_OF_A_LABEL rows.
     """
     given = np.asarray(label).astype(np.int64)
     _check(given)
-    rows = _compared(given, seed)
-    contest = _Contest(matrix.take(rows), given[rows], seed=seed, repeats=repeats or (3 if len(rows) <= FEW else 1), say=say)
+    rows = _compared(given, seed, most_compared)
+    alike = _alike(matrix.values[rows]) if groups is None else groups[rows]
+    contest = _Contest(matrix.take(rows), given[rows], alike, seed=seed, repeats=repeats or (3 if len(rows) <= FEW else 1), say=say)
     contest.enter(SIMPLE, (SIMPLE_SETTINGS,))
     contest.enter(LINEAR, linear)
     if trees:
@@ -85,16 +91,26 @@ def choose(
         contest.blend((LINEAR, TREES))
     best = min(contest.losses, key=lambda name: contest.losses[name])
     say(f"chosen: {best}")
-    unseen = np.full(len(given), np.nan)
-    unseen[rows] = sigmoid(contest.calibrated[best])
+    unseen, unseen_score = np.full(len(given), np.nan), np.full(len(given), np.nan)
+    unseen[rows], unseen_score[rows] = sigmoid(contest.calibrated[best]), contest.score(best)
     fitted: dict[str, Estimator] = {}
     return Choice(
         model=_finished(contest, best, matrix, given, fitted, seeds=seeds, seed=seed),
         candidates={name: {"auc": contest.auc(name), "log_loss": loss} for name, loss in contest.losses.items()},
         unseen=unseen,
+        unseen_score=unseen_score,
         baseline=_finished(contest, SIMPLE, matrix, given, fitted, seeds=seeds, seed=seed),
-        settings={name: settings.name for name, settings in contest.settings.items()},
+        settings=contest.settings,
     )
+
+
+def refit(choice: Choice, matrix: Matrix, label: NDArray[Any], *, calibration: Calibration, seeds: int = 4, seed: int = 0) -> TabularModel:
+    """Return the chosen blend fitted anew on other rows of the same features, with the calibration given."""
+    parts = []
+    for part in choice.model.parts:
+        settings = choice.settings[TREES] if part.kind == "trees" else choice.settings[choice.model.name if choice.model.name in choice.settings else LINEAR]
+        parts.append(Part(part.kind, _fitted(settings, matrix, np.asarray(label).astype(np.int64), seeds, seed), part.weight))
+    return replace(choice.model, parts=tuple(parts), calibration=calibration)
 
 
 class _Contest:
@@ -104,9 +120,9 @@ class _Contest:
     weights: (1 + k,) intercept and weights of the kinds in `members`.  losses: mean log-loss of `calibrated`.
     """
 
-    def __init__(self, matrix: Matrix, label: NDArray[np.int64], *, seed: int, repeats: int, say: Callable[[str], None]) -> None:
+    def __init__(self, matrix: Matrix, label: NDArray[np.int64], groups: NDArray[np.int64], *, seed: int, repeats: int, say: Callable[[str], None]) -> None:
         self.matrix, self.label, self.say = matrix, label, say
-        self.folds = [grouped_folds(matrix.values, label, seed=seed + number) for number in range(repeats)]
+        self.folds = [grouped_folds(groups, label, seed=seed + number) for number in range(repeats)]
         self.settings: dict[str, Settings] = {}
         self.scores: dict[str, Floats] = {}
         self.weights: dict[str, Floats] = {}
@@ -143,8 +159,13 @@ class _Contest:
 
     def calibration(self, name: str) -> Calibration:
         """Return the calibration of the whole candidate, learned on all unseen scores."""
-        score = self.weights[name][0] + np.column_stack([self.scores[member] for member in self.members[name]]) @ self.weights[name][1:]
-        return learn_calibration(score, self.label, self.folds[0])
+        return learn_calibration(self.score(name), self.label, self.folds[0])
+
+    def score(self, name: str) -> Floats:
+        """Return (n,) log-odds of unseen rows before calibration, as the finished model will form them."""
+        if name == BASE_RATE:
+            return self.calibrated[name]
+        return np.asarray(self.weights[name][0] + np.column_stack([self.scores[member] for member in self.members[name]]) @ self.weights[name][1:])
 
     def _judge(self, name: str, scores: Floats, weights: Floats, members: tuple[str, ...]) -> None:
         self.scores[name], self.weights[name], self.members[name] = scores, weights, members
@@ -152,16 +173,21 @@ class _Contest:
         self.losses[name] = float(log_loss(self.label, self.calibrated[name]).mean())
 
 
-def grouped_folds(values: Floats, label: NDArray[Any], *, folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
-    """Return each row's fold; rows of equal features share one, and each label is spread evenly over them."""
-    _, group = np.unique(np.nan_to_num(values, nan=-1.234567e300), axis=0, return_inverse=True)
-    group = np.ravel(group)
+def grouped_folds(groups: NDArray[np.int64], label: NDArray[np.int64], *, folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
+    """Return each row's fold; rows of a group share one, and each label is spread evenly over them. groups: (n,)."""
+    _, group = np.unique(groups, return_inverse=True)
     share = np.bincount(group, weights=label) / np.bincount(group)
     shuffled = np.random.default_rng(seed).permutation(len(share))
     order = shuffled[np.argsort(share[shuffled], kind="stable")]
     fold = np.empty(len(share), dtype=np.int64)
     fold[order] = np.arange(len(share)) % folds
     return fold[group]
+
+
+def _alike(values: Floats) -> NDArray[np.int64]:
+    """Return one number per row, the same for rows of equal features; missing equals missing."""
+    _, group = np.unique(np.nan_to_num(values, nan=-1.234567e300), axis=0, return_inverse=True)
+    return np.ravel(group).astype(np.int64)
 
 
 def _check(label: NDArray[np.int64]) -> None:
@@ -174,10 +200,10 @@ def _check(label: NDArray[np.int64]) -> None:
         )
 
 
-def _compared(label: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    if len(label) <= MOST_COMPARED:
+def _compared(label: NDArray[np.int64], seed: int, most: int) -> NDArray[np.int64]:
+    if len(label) <= most:
         return np.arange(len(label))
-    return np.sort(np.random.default_rng(seed).choice(len(label), MOST_COMPARED, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(len(label), most, replace=False))
 
 
 def _estimator(settings: Settings) -> Estimator:
@@ -202,6 +228,11 @@ def _calibrated(scores: Floats, label: NDArray[np.int64], fold: NDArray[np.int64
     return out
 
 
+def _fitted(settings: Settings, matrix: Matrix, label: NDArray[np.int64], seeds: int, seed: int) -> Estimator:
+    wanted = replace(settings, seeds=seeds) if isinstance(settings, TreeSettings) else settings
+    return _estimator(wanted).fit(matrix, label, seed=seed)
+
+
 def _finished(contest: _Contest, name: str, matrix: Matrix, label: NDArray[np.int64], fitted: dict[str, Estimator], *, seeds: int, seed: int) -> TabularModel:
     """Return the candidate fitted on every row. fitted: estimators already there, by kind; filled."""
     shape: dict[str, Any] = {"names": matrix.names, "columns": matrix.columns, "levels": matrix.levels, "name": name}
@@ -212,8 +243,6 @@ def _finished(contest: _Contest, name: str, matrix: Matrix, label: NDArray[np.in
         if weight <= 0:
             continue
         if member not in fitted:
-            settings = contest.settings[member]
-            wanted = replace(settings, seeds=seeds) if isinstance(settings, TreeSettings) else settings
-            fitted[member] = _estimator(wanted).fit(matrix, label, seed=seed)
+            fitted[member] = _fitted(contest.settings[member], matrix, label, seeds, seed)
         parts.append(Part("trees" if isinstance(fitted[member], BoostedTrees) else "linear", fitted[member], float(weight)))
     return TabularModel(**shape, parts=tuple(parts), offset=float(contest.weights[name][0]), calibration=contest.calibration(name))

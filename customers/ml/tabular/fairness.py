@@ -196,7 +196,7 @@ class Mitigation:
     def apply(self, log_odds: Floats, group: NDArray[np.str_]) -> Floats:
         """Return the log-odds moved by their groups' offsets, (n,)."""
         offsets = self.offsets(log_odds, group)
-        return log_odds + np.array([offsets.get(str(name), 0.0) for name in group])
+        return np.asarray(log_odds + np.array([offsets.get(str(name), 0.0) for name in group]))
 
 
 def learn_mitigation(label: NDArray[Any], log_odds: Floats, group: NDArray[np.str_], *, threshold: float, column: str) -> Mitigation:

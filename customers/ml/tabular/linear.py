@@ -108,7 +108,7 @@ class SplineLogistic:
         return self
 
     def log_odds(self, matrix: Matrix) -> Floats:
-        return self.intercept_ + self._with_products(self._basis.terms(matrix.values)) @ self.coefficients_
+        return np.asarray(self.intercept_ + self._with_products(self._basis.terms(matrix.values)) @ self.coefficients_)
 
     def explain(self, matrix: Matrix) -> tuple[Floats, float]:
         """Return contributions (rows, features) and the base; their sum is the log-odds, to rounding."""
@@ -149,7 +149,7 @@ class SplineLogistic:
         self.coefficients_, self.intercept_ = solved.coef_[0].copy(), float(solved.intercept_[0])
 
     def _probability(self, terms: Floats) -> Floats:
-        return 1 / (1 + np.exp(-np.clip(self.intercept_ + terms @ self.coefficients_, -500, 500)))
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.intercept_ + terms @ self.coefficients_, -500, 500))))
 
     def _with_products(self, terms: Floats) -> Floats:
         if not len(self.products_):

@@ -77,12 +77,14 @@ class BoostedTrees:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         wanted = self.settings
+        # Binning cannot take a column without any value, as a fold may have one; as a constant it is never split on.
+        values = np.where(np.isnan(matrix.values).all(axis=0), 0.0, matrix.values)
         fitted = [
             HistGradientBoostingClassifier(
                 learning_rate=wanted.rate, max_iter=wanted.trees, max_leaf_nodes=wanted.leaves, max_depth=wanted.depth,
                 min_samples_leaf=wanted.smallest, l2_regularization=wanted.ridge, max_features=wanted.features,
                 categorical_features=matrix.is_category, early_stopping=False, random_state=seed * 1000 + number,
-            ).fit(matrix.values, label)
+            ).fit(values, label)
             for number in range(wanted.seeds)
         ]  # fmt: skip
         self.features_ = len(matrix.names)
@@ -91,7 +93,7 @@ class BoostedTrees:
         self._leaves = None
         # The export reads scikit-learn's inside; should a version arrange it anew, that shows here and not in a forecast.
         some = matrix.take(np.arange(min(len(matrix), 100)))
-        if not np.allclose(self.log_odds(some), np.mean([one.decision_function(some.values) for one in fitted], axis=0), atol=1e-9):
+        if not np.allclose(self.log_odds(some), np.mean([one.decision_function(values[: len(some)]) for one in fitted], axis=0), atol=1e-9):
             raise RuntimeError("This version of scikit-learn keeps its trees in another form than the one this code reads.")
         return self
 
