@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from crm.core import clock
 from crm.core.learning import modelstore, registry
 from crm.core.learning.evaluation import Figure, Verdict, bootstrap, calibration_error, compare, macro_f1
-from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins
+from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins, tenths
 from crm.core.text import encoder
 from customers.ml import dataset, judging
 from customers.ml.features import Outcomes
@@ -153,6 +153,7 @@ def _value_report(forecast: ValueForecast, split: Outcomes, model: ValueModel, r
         ),
         calibration=calibration_bins(split.bought_again, buys),
         tables=(
+            tenths(forecast.value, split.spend),
             ReportTable(
                 "parameters",
                 ("name", "value"),

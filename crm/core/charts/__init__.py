@@ -7,6 +7,7 @@ Colours come only from classes in static/css/data.css, so both themes and the st
 from crm.core.charts.chart import Chart, as_money, as_number, as_percent
 from crm.core.charts.fit import CalibrationBin, calibration
 from crm.core.charts.grids import heat
+from crm.core.charts.pairs import grouped
 from crm.core.charts.ranks import Interval, bars, funnel, lift_interval, waterfall
 from crm.core.charts.trends import columns, histogram, line, sparkline
 
@@ -21,6 +22,7 @@ __all__ = [
     "calibration",
     "columns",
     "funnel",
+    "grouped",
     "heat",
     "histogram",
     "lift_interval",

@@ -36,7 +36,7 @@ class Chart:
     @property
     def says_more(self) -> bool:
         """Whether the summary tells a reader something that the picture does not already say in words."""
-        return self.kind in {"calibration", "columns", "histogram", "line"}
+        return self.kind in {"calibration", "columns", "grouped", "histogram", "line"}
 
     @property
     def is_empty(self) -> bool:

@@ -183,3 +183,15 @@ def confusions(truth: ArrayLike, predicted: ArrayLike, names: Sequence[str], *, 
         columns=("truth", "predicted", "rows"),
         rows=tuple((names[pairs[i, 0]], names[pairs[i, 1]], int(counts[i])) for i in order),
     )
+
+
+def tenths(predicted: ArrayLike, realised: ArrayLike, *, parts: int = 10) -> ReportTable:
+    """Return mean prediction and mean outcome of rows sorted by prediction, highest first; fewer parts for few rows."""
+    said, came = np.asarray(predicted, dtype=float), np.asarray(realised, dtype=float)
+    order = np.argsort(-said, kind="stable")
+    rows = tuple(
+        (number, len(part), float(said[part].mean()), float(came[part].mean()))
+        for number, part in enumerate(np.array_split(order, max(min(parts, len(order)), 1)), start=1)
+        if len(part)
+    )
+    return ReportTable(name="deciles", columns=("part", "customers", "predicted", "realised"), rows=rows)

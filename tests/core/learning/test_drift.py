@@ -43,7 +43,7 @@ def test_columns_with_few_values_have_no_impossible_bins(values):
 
 
 def test_nothing_to_compare_is_refused():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no value"):
         stability(Reference("x", (), (1.0, 0.0)), [])
     assert references({"x": []}) == ()
 
