@@ -42,5 +42,6 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("train-lifecycle", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="25 2 * * *", kwargs=(("name", "lifecycle"),)),
     Entry("train-sentiment", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="35 2 * * *", kwargs=(("name", "sentiment"),)),
     Entry("train-recommendations", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="45 2 * * *", kwargs=(("name", "recommendations"),)),
+    Entry("question-groups", "support.tasks.find_question_groups", "learning", expires_seconds=80_000, cron="30 4 * * *"),
     Entry("train-intents", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="0 3 * * *", kwargs=(("name", "intents"),)),
 )

@@ -64,7 +64,7 @@ def waiting(*, viewer: User, now: datetime) -> "QuerySet[Message]":
     person_after = Message.objects.filter(conversation=OuterRef("conversation"), author=Author.AGENT, is_note=False, seq__gt=OuterRef("seq"))
     grouped = _grouped()
     rows = Message.objects.filter(
-        author=Author.VISITOR, kind="text", example=None, label_skipped_at=None, sent_at__gte=now - LOOKED_BACK, conversation__in=_seen_by(viewer)
+        author=Author.VISITOR, kind="text", example=None, label_skipped_at=None, sent_at__gte=now - LOOKED_BACK, conversation__in=seen_by(viewer)
     )
     was_answered = Exists(answered) & Q(in_scope=True)
     reason = Case(
@@ -81,7 +81,8 @@ def waiting(*, viewer: User, now: datetime) -> "QuerySet[Message]":
     return rows.annotate(reason=reason).exclude(reason="").annotate(order=order, doubt=doubt).order_by("order", "doubt", "-sent_at", "-pk")
 
 
-def _seen_by(viewer: User) -> "QuerySet[Conversation]":
+def seen_by(viewer: User) -> "QuerySet[Conversation]":
+    """Return the conversations whose messages the viewer may read."""
     return teams.conversations_for(viewer)
 
 
@@ -122,7 +123,12 @@ def _usual(rest: Sequence[str]) -> list[str]:
 
 def skip(*, message_id: int, by: User, now: datetime) -> None:
     """Take the message out of the queue without a label. Raises MessageMissing."""
-    moved = Message.objects.filter(pk=message_id, author=Author.VISITOR, conversation__in=_seen_by(by)).update(label_skipped_at=now)
+    moved = Message.objects.filter(pk=message_id, author=Author.VISITOR, conversation__in=seen_by(by)).update(label_skipped_at=now)
     if not moved:
         raise labels.MessageMissing
     audit.record(actor=by, action="message.skip_label", data={"message": message_id})
+
+
+def may_label(*, viewer: User, message_id: int) -> bool:
+    """Return whether the message is one the viewer may read. One query."""
+    return Message.objects.filter(pk=message_id, conversation__in=seen_by(viewer)).exists()

@@ -6,7 +6,7 @@ from celery import shared_task
 from celery.signals import worker_init, worker_process_init
 
 from crm.core import clock
-from support import conversations, replies, triage
+from support import clusters, conversations, replies, triage
 
 
 @shared_task(name="support.tasks.draft_reply", queue="live")
@@ -24,6 +24,12 @@ def sweep_replies(**_later: object) -> int:
     for message_id in overdue:
         replies.draft(message_id=message_id, now=clock.now())
     return len(overdue)
+
+
+@shared_task(name="support.tasks.find_question_groups", queue="learning")
+def find_question_groups(**_later: object) -> int:
+    """Look for groups of questions nobody could answer; returns how many are open."""
+    return clusters.find(now=clock.now())
 
 
 @shared_task(name="support.tasks.follow_merge", queue="default")

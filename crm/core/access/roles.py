@@ -40,6 +40,8 @@ TABLE: dict[str, frozenset[Role]] = {
     "support.view": _SUPPORT,
     "support.reply": _SUPPORT,
     "support.label": _SUPPORT,
+    "support.policy": _ADMIN,
+    "knowledge.edit": _SUPPORT,
     "models.view": _READING,
     "models.promote": _ADMIN | frozenset({Role.ANALYST}),
     "models.retrain": _ADMIN | frozenset({Role.ANALYST}),
