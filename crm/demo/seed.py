@@ -127,7 +127,8 @@ def _products(source: Source, products: Sequence[DemoProduct], first_day: dateti
         for department in DEPARTMENTS:
             parent, _created = Category.objects.get_or_create(slug=department.slug, defaults={"names": _names(department.names)})
             for shelf in department.shelves:
-                Category.objects.get_or_create(slug=shelf.slug, defaults={"names": _names(shelf.names), "parent": parent})
+                # The key that ingest gives the shelf's name, or every product would land in a nameless category of its own.
+                Category.objects.get_or_create(slug=shelf.slug.replace("/", "-"), defaults={"names": _names(shelf.names), "parent": parent})
     facts = [_product(product, first_day) for product in products]
     return ingest.record_products(source_id=source.pk, products=facts, at=first_day).products
 

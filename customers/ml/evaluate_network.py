@@ -230,12 +230,8 @@ def _save(path: str, network: Network) -> None:
     import json
     from pathlib import Path
 
-    nodes = [
-        {"name": name, "states": list(network.states[name]), "parents": list(network.parents[name]), "table": network.tables[name].tolist()}
-        for name in network.names
-    ]
     try:
-        Path(path).write_text(json.dumps({"nodes": nodes}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(json.dumps(network.to_config(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise NetworkInvalid(f"{path} cannot be written: {error}.") from error
 

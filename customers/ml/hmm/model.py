@@ -11,6 +11,8 @@ from customers.ml.hmm import emissions, recursions
 from customers.ml.hmm.emissions import Emission
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from customers.ml.hmm.panel import Panel
@@ -85,28 +87,37 @@ class HiddenMarkov:
         return self.joint(panel, back=0).sum(axis=1)
 
     def joint(self, panel: Panel, *, back: int) -> Floats:
-        """Return each story's probability of (state `back` periods ago, state now), (s, k, k).
+        """Return each story's probability of (state `back` periods ago, state now), (s, k, k); see `joints`."""
+        return self.joints(panel, backs=(back,))[0]
+
+    def joints(self, panel: Panel, *, backs: Sequence[int]) -> Floats:
+        """Return each story's probability of (state that many periods ago, state now), (len(backs), s, k, k).
 
         Stories shorter than that are looked back to their first period.
         """
         table = emissions.log_table(self.emission, panel.count, panel.exposure)
-        found = np.empty((len(panel.cell), self.states, self.states))
+        found = np.empty((len(backs), len(panel.cell), self.states, self.states))
         for begin in range(0, len(panel.cell), CHUNK):
             part = slice(begin, begin + CHUNK)
             level = panel.level[part] if len(self.transitions) > 1 else None
             given, _scales = recursions.likelihoods(table, panel.cell[part])
             states, _scale = recursions.forward(given, self.initial, self.transitions, level)
-            last, rows = panel.length[part] - 1, np.arange(states.shape[1])
-            since = np.maximum(last - back, 0)
-            both = states[since, rows][:, :, None] * np.eye(self.states)[None]
-            for step in range(1, back + 1):
-                there = np.flatnonzero(since + step <= last)
-                age = since[there] + step
-                matrix = self.transitions[0] if level is None else self.transitions[level[there, age]]
-                moved = (both[there] @ matrix) * given[age, there][:, None, :]
-                both[there] = moved / np.maximum(moved.sum(axis=(1, 2), keepdims=True), 1e-300)
-            found[part] = both
+            for number, back in enumerate(backs):
+                found[number, part] = self._looked_back(states, given, level, panel.length[part] - 1, back)
         return found
+
+    def _looked_back(self, states: Floats, given: Floats, level: NDArray[np.int8] | None, last: NDArray[np.int64], back: int) -> Floats:
+        """Return (s, k, k) by carrying the state `back` periods before `last` along to it."""
+        rows = np.arange(states.shape[1])
+        since = np.maximum(last - back, 0)
+        both = states[since, rows][:, :, None] * np.eye(self.states)[None]
+        for step in range(1, back + 1):
+            there = np.flatnonzero(since + step <= last)
+            age = since[there] + step
+            matrix = self.transitions[0] if level is None else self.transitions[level[there, age]]
+            moved = (both[there] @ matrix) * given[age, there][:, None, :]
+            both[there] = moved / np.maximum(moved.sum(axis=(1, 2), keepdims=True), 1e-300)
+        return both
 
     def expected_orders(self, last: Floats, *, periods: float) -> Floats:
         """Return orders expected in the next periods, (n,); last: (n, k).  Without contacts."""

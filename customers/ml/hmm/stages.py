@@ -4,8 +4,9 @@ The function other modules call is `stage_probabilities(model, customer=…, day
 `modelstore.build("lifecycle", customers.ml.saved.stage_model)`, or `StageModel(Lifecycle().fit([], []))` where no
 version serves.
 
-What is asked of the hidden states: is the customer awake (in a state that orders) or asleep, now and LOOK_BACK periods
-ago?
+What is asked of the hidden states: is the customer awake (in a state that orders) or asleep, now and a while ago?  The
+while is LOOK_BACK periods; to tell at risk from lapsed it is four of the usual gaps of the state they fell asleep from,
+between LOOK_BACK and MOST_BACK periods: a year of silence is long for a weekly buyer and not for a yearly one.
 
 | then | now | stage |
 |---|---|---|
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 PERIOD_DAYS = 30
 MOST_PERIODS = 36
 LOOK_BACK = 3
+MOST_BACK = 12
+GAPS_AT_RISK = 4.0
 # A state is asleep if it brings less than this share of what a customer brings on entering.
 ASLEEP_SHARE = 0.25
 
@@ -153,21 +156,39 @@ def stage_probabilities(model: StageModel, *, customer: ArrayLike, day: ArrayLik
         period_days=model.period_days,
         most_periods=model.most_periods,
     )
-    both = model.states.joint(panel, back=LOOK_BACK)
+    backs = _backs(model.states)
+    joints = model.states.joints(panel, backs=sorted({LOOK_BACK, *backs.values()}))
+    by_back = dict(zip(sorted({LOOK_BACK, *backs.values()}), joints, strict=True))
+    both = by_back[LOOK_BACK]
     again = model.states.buys_again(both.sum(axis=1), periods=model.horizon_days / model.period_days)
     buys_again[buyers] = again[panel.story]
     buys_again[history.orders <= 0] = 0.0
-    probability[buyers] = _of_buyers(model.states, both, panel, history.orders[buyers], model.gaps.loyal_orders_)
+    probability[buyers] = _of_buyers(model.states, both, _dozed_off(model.states, by_back, backs), panel, history.orders[buyers], model.gaps.loyal_orders_)
     probability[history.orders <= 0, 0] = 1.0
     return StageProbabilities(STAGES, probability, np.array(STAGES)[probability.argmax(axis=1)], buys_again, is_probability=True)
 
 
-def _of_buyers(states: HiddenMarkov, both: Floats, panel: Panel, orders: Floats, loyal_orders: int) -> Floats:
-    """Return (n, 7) from each story's probability of state then and now; see the table above."""
+def _backs(states: HiddenMarkov) -> dict[int, int]:
+    """Return for each awake state how many periods back tell at risk from lapsed."""
+    asleep, _often = asleep_and_often(states)
+    gaps = np.ceil(GAPS_AT_RISK / np.maximum(states.emission.mean, 1e-6))
+    return {int(state): int(np.clip(gaps[state], LOOK_BACK, MOST_BACK)) for state in np.flatnonzero(~asleep)}
+
+
+def _dozed_off(states: HiddenMarkov, by_back: dict[int, Floats], backs: dict[int, int]) -> Floats:
+    """Return each story's probability of being asleep now after a state that was still awake a while ago, (s,)."""
+    asleep, _often = asleep_and_often(states)
+    now = by_back[LOOK_BACK][:, :, asleep].sum(axis=(1, 2))
+    found = sum((by_back[back][:, state][:, asleep].sum(axis=1) for state, back in backs.items()), np.zeros(len(now)))
+    # Looks of different lengths overlap a little; together they cannot exceed being asleep at all.
+    return np.asarray(np.minimum(found, now))
+
+
+def _of_buyers(states: HiddenMarkov, both: Floats, dozed_off: Floats, panel: Panel, orders: Floats, loyal_orders: int) -> Floats:
+    """Return (n, 7) from each story's probability of state then and now, (s, k, k); see the table above."""
     asleep, often = asleep_and_often(states)
     awake = ~asleep
-    slept_on = both[:, asleep][:, :, asleep].sum(axis=(1, 2))
-    dozed_off = both[:, awake][:, :, asleep].sum(axis=(1, 2))
+    slept_on = both[:, :, asleep].sum(axis=(1, 2)) - dozed_off
     woke = both[:, asleep][:, :, awake].sum(axis=(1, 2))
     orders_often = both[:, awake][:, :, often].sum(axis=(1, 2))
     orders_rarely = both[:, awake][:, :, awake & ~often].sum(axis=(1, 2))

@@ -91,20 +91,44 @@ class _Factor:
         self.axes, self.table = axes, table
 
 
+def every_subset(network: Network, query: str, known: dict[str, int]) -> Floats:
+    """Return P(query, what is known) for every subset of the known values at once, (2,) * n + (states,).
+
+    The axes follow `known`; index 1 is "known", 0 is "not known".  One elimination: each known variable gets a switch
+    between its value and all of its values.  Meant for up to about ten known values.
+    """
+    sizes = {name: len(values) for name, values in network.states.items()}
+    relevant = _relevant(network, {query, *known})
+    factors = [_Factor((*network.parents[name], name), network.tables[name]) for name in network.names if name in relevant]
+    for name, code in known.items():
+        switch = np.ones((sizes[name], 2))
+        switch[:, 1] = np.arange(sizes[name]) == code
+        sizes[f"{name} is known"] = 2
+        factors.append(_Factor((name, f"{name} is known"), switch))
+    joint = _reduced(factors, [name for name in network.names if name in relevant and name != query], sizes)
+    wanted = [*(f"{name} is known" for name in known), query]
+    return np.transpose(joint.table, [joint.axes.index(axis) for axis in wanted])
+
+
 def _eliminate(network: Network, query: str, known: dict[str, Codes], rows: int) -> Floats:
     """Return P(query, evidence) for each row, (rows, states)."""
     relevant = _relevant(network, {query, *known})
     factors = [_sliced(network, name, known) for name in network.names if name in relevant]
     hidden = [name for name in network.names if name in relevant and name != query and name not in known]
+    joint = _reduced(factors, hidden, {name: len(values) for name, values in network.states.items()} | {_ROWS: rows})
+    table = joint.table if _ROWS in joint.axes else np.broadcast_to(joint.table, (rows, *joint.table.shape))
+    return np.asarray(table, dtype=float)
+
+
+def _reduced(factors: list[_Factor], hidden: list[str], sizes: dict[str, int]) -> _Factor:
+    """Return the product of all factors with the hidden variables summed out, the cheapest first."""
     while hidden:
-        name = min(hidden, key=lambda one: (_cost(network, factors, one, rows), one))
+        name = min(hidden, key=lambda one: (_cells(_axes(factors, one), sizes), one))
         hidden.remove(name)
         touched = [factor for factor in factors if name in factor.axes]
         factors = [factor for factor in factors if name not in factor.axes]
-        factors.append(_product(network, touched, without=name, rows=rows))
-    joint = _product(network, factors, without="", rows=rows)
-    table = joint.table if _ROWS in joint.axes else np.broadcast_to(joint.table, (rows, *joint.table.shape))
-    return np.asarray(table, dtype=float)
+        factors.append(_product(touched, without=name, sizes=sizes))
+    return _product(factors, without="", sizes=sizes)
 
 
 def _relevant(network: Network, wanted: set[str]) -> set[str]:
@@ -129,21 +153,22 @@ def _sliced(network: Network, name: str, known: dict[str, Codes]) -> _Factor:
     return _Factor((_ROWS, *free), table[tuple(known[axis] for axis in axes if axis in known)])
 
 
-def _cost(network: Network, factors: Sequence[_Factor], name: str, rows: int) -> int:
-    """Return the cells of the product that eliminating this variable would make."""
-    axes = {axis for factor in factors if name in factor.axes for axis in factor.axes}
+def _axes(factors: Sequence[_Factor], name: str) -> tuple[str, ...]:
+    """Return the axes of the product of every factor that has this one."""
+    return tuple(dict.fromkeys(axis for factor in factors if name in factor.axes for axis in factor.axes))
+
+
+def _cells(axes: Sequence[str], sizes: dict[str, int]) -> int:
     cells = 1
     for axis in axes:
-        cells *= rows if axis == _ROWS else len(network.states[axis])
+        cells *= sizes[axis]
     return cells
 
 
-def _product(network: Network, factors: Sequence[_Factor], *, without: str, rows: int) -> _Factor:
+def _product(factors: Sequence[_Factor], *, without: str, sizes: dict[str, int]) -> _Factor:
     """Return the product of the factors, summed over one variable."""
     axes = tuple(dict.fromkeys(axis for factor in factors for axis in factor.axes))
-    cells = 1
-    for axis in axes:
-        cells *= rows if axis == _ROWS else len(network.states[axis])
+    cells = _cells(axes, sizes)
     if cells > MOST_CELLS or len(axes) > 50:
         raise TooTangled(f"An exact answer would need a table of {cells:.1e} cells; leave out variables or parents.")
     kept = tuple(sorted((axis for axis in axes if axis != without), key=lambda axis: axis != _ROWS))

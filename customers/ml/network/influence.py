@@ -8,13 +8,12 @@ them.  Steps of one order telescope, so shares add up to the whole whatever orde
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
 from math import factorial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from customers.ml.network.inference import EvidenceImpossible, posterior
+from customers.ml.network.inference import EvidenceImpossible, every_subset, posterior
 from customers.ml.network.model import UNKNOWN, Network
 
 if TYPE_CHECKING:
@@ -74,55 +73,65 @@ def explain(network: Network, query: str, state: int, evidence: Codes, *, seed: 
     row = np.array(evidence, dtype=np.int64)
     row[network.names.index(query)] = UNKNOWN
     known = np.flatnonzero(row != UNKNOWN)
-    orders = _orders(len(known), seed)
-    subsets = sorted({frozenset(order[:taken]) for order in orders for taken in range(len(known) + 1)} | _all_but_one(len(known)), key=sorted)
+    share = _of_all_orders if len(known) <= MOST_EXACT else _of_drawn_orders
+    answer, base, effect, without = share(network, query, state, row, known, seed)
+    influences = [
+        Influence(
+            variable=network.names[place],
+            value=network.states[network.names[place]][row[place]],
+            effect=float(effect[value]),
+            without=float(without[value]),
+        )
+        for value, place in enumerate(known)
+    ]
+    influences.sort(key=lambda one: (-abs(one.effect), one.variable))
+    return Explained(answer, base, tuple(influences))
+
+
+def _of_all_orders(network: Network, query: str, state: int, row: Codes, known: Codes, _seed: int) -> tuple[float, float, Floats, Floats]:
+    """Return (answer, base, effects, answers without each value), weighing every subset (Shapley's formula)."""
+    count = len(known)
+    joint = every_subset(network, query, {network.names[place]: int(row[place]) for place in known})
+    total = joint.sum(axis=-1)
+    everything = (1,) * count
+    _refuse_if_impossible(total[everything])
+    # A subset of possible values is possible, so no total is zero.
+    answers = joint[..., state] / total
+    odds = log_odds(answers)
+    effect = np.zeros(count)
+    weights = [factorial(size) * factorial(count - size - 1) / factorial(count) for size in range(count)]
+    for subset in np.ndindex(*odds.shape):
+        for value in range(count):
+            if not subset[value]:
+                effect[value] += weights[sum(subset)] * (odds[(*subset[:value], 1, *subset[value + 1 :])] - odds[subset])
+    without = np.array([answers[(*everything[:value], 0, *everything[value + 1 :])] for value in range(count)])
+    return float(answers[everything]), float(answers[(0,) * count]), effect, without
+
+
+def _of_drawn_orders(network: Network, query: str, state: int, row: Codes, known: Codes, seed: int) -> tuple[float, float, Floats, Floats]:
+    """Return the same over a draw of orders and their reverses."""
+    count = len(known)
+    random = np.random.default_rng(seed)
+    drawn = [tuple(int(one) for one in random.permutation(count)) for _round in range(DRAWN_ORDERS // 2)]
+    orders = [*drawn, *(order[::-1] for order in drawn)]
+    everything = frozenset(range(count))
+    subsets = sorted({frozenset(order[:taken]) for order in orders for taken in range(count + 1)} | {everything - {one} for one in everything}, key=sorted)
     asked = np.full((len(subsets), len(row)), UNKNOWN)
     for place, subset in enumerate(subsets):
         chosen = known[sorted(subset)]
         asked[place, chosen] = row[chosen]
     found, chance = posterior(network, query, asked)
     number = {subset: place for place, subset in enumerate(subsets)}
-    everything = number[frozenset(range(len(known)))]
-    if chance[everything] <= 0:
-        raise EvidenceImpossible("What is said to be known cannot occur together under these tables.")
+    _refuse_if_impossible(chance[number[everything]])
     answers = found[:, state]
-    odds = log_odds(answers)
-    effect = np.zeros(len(known))
-    if len(known) <= MOST_EXACT:
-        for subset, place in number.items():
-            for value in range(len(known)):
-                if value not in subset:
-                    weight = factorial(len(subset)) * factorial(len(known) - len(subset) - 1) / factorial(len(known))
-                    effect[value] += weight * (odds[number[subset | {value}]] - odds[place])
-    else:
-        for one in orders:
-            for taken, value in enumerate(one):
-                effect[value] += (odds[number[frozenset(one[: taken + 1])]] - odds[number[frozenset(one[:taken])]]) / len(orders)
-    influences = [
-        Influence(
-            variable=network.names[place],
-            value=network.states[network.names[place]][row[place]],
-            effect=float(effect[value]),
-            without=float(answers[number[frozenset(range(len(known))) - {value}]]),
-        )
-        for value, place in enumerate(known)
-    ]
-    influences.sort(key=lambda one: (-abs(one.effect), one.variable))
-    return Explained(float(answers[everything]), float(answers[number[frozenset()]]), tuple(influences))
+    odds, effect = log_odds(answers), np.zeros(count)
+    for one in orders:
+        for taken, value in enumerate(one):
+            effect[value] += (odds[number[frozenset(one[: taken + 1])]] - odds[number[frozenset(one[:taken])]]) / len(orders)
+    without = np.array([answers[number[everything - {value}]] for value in range(count)])
+    return float(answers[number[everything]]), float(answers[number[frozenset()]]), effect, without
 
 
-def _all_but_one(count: int) -> set[frozenset[int]]:
-    everything = frozenset(range(count))
-    return {everything, frozenset(), *(everything - {one} for one in range(count))}
-
-
-def _orders(count: int, seed: int) -> list[tuple[int, ...]]:
-    """Return orders whose beginnings are all subsets (few values), or a draw of orders and their reverses."""
-    if count <= 4:
-        return list(permutations(range(count)))
-    if count <= MOST_EXACT:
-        # Every subset as the beginning of one order; the weights above do the averaging.
-        return [(*(one for one in range(count) if mask >> one & 1), *(one for one in range(count) if not mask >> one & 1)) for mask in range(2**count)]
-    random = np.random.default_rng(seed)
-    drawn = [tuple(int(one) for one in random.permutation(count)) for _round in range(DRAWN_ORDERS // 2)]
-    return [*drawn, *(order[::-1] for order in drawn)]
+def _refuse_if_impossible(chance: float) -> None:
+    if chance <= 0:
+        raise EvidenceImpossible("What is said to be known cannot occur together under these tables.")

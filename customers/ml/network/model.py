@@ -63,19 +63,20 @@ class Network:
         return code_of(self.states[name], value)
 
     def to_config(self) -> dict[str, Any]:
-        return {
-            "states": {name: list(values) for name, values in self.states.items()},
-            "parents": {name: list(values) for name, values in self.parents.items()},
-            "tables": {name: table.tolist() for name, table in self.tables.items()},
-        }
+        # A list keeps the order of the variables, which callers' rows rest on; a JSON object need not.
+        nodes = [
+            {"name": name, "states": list(self.states[name]), "parents": list(self.parents[name]), "table": self.tables[name].tolist()} for name in self.names
+        ]
+        return {"nodes": nodes}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Raises KeyError, ValueError or NetworkInvalid where the configuration is not one of `to_config`."""
+        nodes = config["nodes"]
         return cls(
-            {name: tuple(values) for name, values in config["states"].items()},
-            {name: tuple(config["parents"][name]) for name in config["states"]},
-            {name: np.array(config["tables"][name], dtype=float) for name in config["states"]},
+            {node["name"]: tuple(node["states"]) for node in nodes},
+            {node["name"]: tuple(node["parents"]) for node in nodes},
+            {node["name"]: np.array(node["table"], dtype=float) for node in nodes},
         ).checked()
 
     def checked(self) -> Self:
