@@ -9,7 +9,8 @@ class SupportConfig(AppConfig):
     verbose_name = _("Support")
 
     def ready(self) -> None:
-        from support import listeners, registration
+        from support import assistant_tasks, listeners, registration
 
         registration.register()
         listeners.connect()
+        assistant_tasks.connect()

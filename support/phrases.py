@@ -27,6 +27,10 @@ _PHRASES: dict[str, dict[str, str]] = {
         ENGLISH: "I am sorry this went wrong. A colleague will look at it personally. {queue}",
         CHINESE: "非常抱歉给您带来了不好的体验，同事会亲自为您处理。{queue}",
     },
+    "ask_more": {
+        ENGLISH: "Could you tell me a little more, for example the order number or the product it is about?",
+        CHINESE: "方便再说得具体一点吗？例如订单号，或者是哪一件商品。",
+    },
     "queue_first": {ENGLISH: "You are next.", CHINESE: "您排在第一位。"},
     "queue_place": {ENGLISH: "You are number {place} in the queue.", CHINESE: "您目前排在第 {place} 位。"},
     "wait": {ENGLISH: "It usually takes about {minutes} min.", CHINESE: "预计等待约 {minutes} 分钟。"},

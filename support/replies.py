@@ -120,7 +120,7 @@ def compose(*, message: Message, judged: Triage, named: Sequence[Entity] = ()) -
 def _answer(conversation: Conversation, message: Message, judged: Triage, named: Sequence[Entity]) -> Draft:
     quoted = retrieval.quote_of_article(message.text, intent=judged.label, language=judged.language)
     if judged.label == intents.ORDER_STATUS:
-        own = _own_order(conversation, message, judged.language, list(named))
+        own = own_order(conversation, message, judged.language, list(named))
         if own:
             return Draft("answer", own, quoted.source() if quoted else {}, text_id=quoted.text_id if quoted else None)
         if quoted:
@@ -137,7 +137,7 @@ def _answer(conversation: Conversation, message: Message, judged: Triage, named:
     return Draft("answer", worded.text, source, text_id=quoted.text_id)
 
 
-def _own_order(conversation: Conversation, message: Message, language: str, named: list[Entity]) -> str:
+def own_order(conversation: Conversation, message: Message, language: str, named: list[Entity]) -> str:
     """Return where the proven customer's order stands, or '' for a visitor who has not proven who they are.
 
     A number that is not on the customer's own account is treated as unknown, whoever it belongs to.
