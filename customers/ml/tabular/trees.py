@@ -79,11 +79,13 @@ class BoostedTrees:
         wanted = self.settings
         # Binning cannot take a column without any value, as a fold may have one; as a constant it is never split on.
         values = np.where(np.isnan(matrix.values).all(axis=0), 0.0, matrix.values)
+        # scikit-learn 1.9 splits a category of one level and gaps, but then predicts another split; as a number it is right.
+        several = np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in values.T])
         fitted = [
             HistGradientBoostingClassifier(
                 learning_rate=wanted.rate, max_iter=wanted.trees, max_leaf_nodes=wanted.leaves, max_depth=wanted.depth,
                 min_samples_leaf=wanted.smallest, l2_regularization=wanted.ridge, max_features=wanted.features,
-                categorical_features=matrix.is_category, early_stopping=False, random_state=seed * 1000 + number,
+                categorical_features=matrix.is_category & several, early_stopping=False, random_state=seed * 1000 + number,
             ).fit(values, label)
             for number in range(wanted.seeds)
         ]  # fmt: skip
@@ -148,7 +150,6 @@ def _exported(fitted: list[Any], weight: float) -> Nodes:
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in Nodes.__dataclass_fields__}
     offset = masks = 0
     bits_by_level: dict[int, NDArray[np.bool_]] = {}
-    unused = np.zeros(LEVELS, dtype=bool)
     for model in fitted:
         order, place = _as_scikit_orders(model)
         for (tree,) in model._predictors:
@@ -171,8 +172,7 @@ def _exported(fitted: list[Any], weight: float) -> Nodes:
                 # A level that no training row had goes where a missing cell goes.
                 seen = np.where(codes >= 0, bits[nodes["bitset_idx"][node]][np.maximum(codes, 0)], bool(nodes["missing_go_to_left"][node]))
                 bits_by_level[int(nodes["bitset_idx"][node]) + masks] = seen
-            # Growing a tree can leave sets behind that no split uses.
-            parts["masks"].append(np.array([bits_by_level.get(masks + k, unused) for k in range(len(words))], dtype=bool).reshape(-1, LEVELS))
+            parts["masks"].append(np.array([bits_by_level[masks + k] for k in range(len(words))], dtype=bool).reshape(-1, LEVELS))
             offset += len(nodes)
             masks += len(words)
     return Nodes(**{name: np.concatenate(values) for name, values in parts.items()})

@@ -156,3 +156,13 @@ def test_trees_score_what_scikit_learn_scores_also_where_a_fold_lacks_a_level() 
     ).fit(learned.values, truth)  # fmt: skip
 
     np.testing.assert_allclose(trees.log_odds(matrix), theirs.decision_function(matrix.values), atol=1e-10)
+
+
+def test_a_category_of_one_level_and_gaps_is_learned_from() -> None:
+    random = np.random.default_rng(0)
+    label = random.integers(0, 2, 300)
+    matrix = Matrix(np.column_stack([random.normal(size=300), np.where(label == 1, 0.0, np.nan)]), ("a", "b"), ("a", "b"), ((), ("shut",)))
+
+    said = BoostedTrees(TreeSettings(trees=20, leaves=4)).fit(matrix, label).log_odds(matrix)
+
+    assert said[label == 1].min() > said[label == 0].max()
