@@ -179,7 +179,7 @@ def find(*, source_id: int, key: PersonKey) -> int | None:
 
 def _look_up(source_id: int, keys: Sequence[PersonKey]) -> dict[Triple, _Person]:
     triples = list(dict.fromkeys(triple for key in keys for triple in key.triples(source_id)))
-    found = rows.query(
+    found = rows.prepared(
         """
         SELECT i.kind, i.namespace, i.value, i.customer_id, c.is_anonymous,
                c.email <> '' OR i.kind = 'anonymous' AND EXISTS (SELECT 1 FROM customers_identity e WHERE e.customer_id = i.customer_id AND e.kind = 'email'),

@@ -195,6 +195,7 @@ def _insert_activity(
             for event in unique
         ),
         before=[source_id, received_at],
+        is_frequent=True,
     )  # fmt: skip
     return {row[0] for row in found}
 

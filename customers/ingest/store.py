@@ -46,7 +46,7 @@ def shelf(*, source_id: int, facts: Iterable[ProductFacts]) -> Shelf:
             wanted[item.external_id] = item
     if not wanted:
         return Shelf({}, {})
-    found = rows.query("SELECT external_id, id, name = '' FROM customers_product WHERE source_id = %s AND external_id = ANY(%s)", [source_id, list(wanted)])
+    found = rows.prepared("SELECT external_id, id, name = '' FROM customers_product WHERE source_id = %s AND external_id = ANY(%s)", [source_id, list(wanted)])
     return Shelf(wanted, {external_id: (product_id, nameless) for external_id, product_id, nameless in found})
 
 

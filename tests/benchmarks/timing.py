@@ -29,7 +29,7 @@ def paired(*, ours: Callable[[int], None], bare: Callable[[int], None], units: i
     return Paired(units / statistics.median(ours_seconds), units / statistics.median(bare_seconds), statistics.median(ratios), min(ratios), max(ratios))
 
 
-def line(name: str, result: Paired, *, unit: str, target: str) -> str:
+def line(name: str, result: Paired, *, unit: str, target: str = "none") -> str:
     return f"{name:<34} {result.ours:>10,.0f} {unit:<14} bare {result.bare:>10,.0f}   ratio {result.ratio:5.2f} ({result.lowest:.2f}-{result.highest:.2f})   target {target}"
 
 

