@@ -13,7 +13,7 @@ from crm.api_docs import docs_page
 from crm.core.api.models_api import ModelVersionViewSet
 from customers.api import ActivityViewSet, CustomerViewSet, OrderViewSet, ProductViewSet, SegmentViewSet
 from recommendations.api import CustomerRecommendationViewSet, FeedbackViewSet, ProductRecommendationViewSet
-from support.api import ConversationViewSet, TicketViewSet
+from support.api import ConversationViewSet, TicketViewSet, WebhookViewSet
 
 VIEWS = {
     "customers": CustomerViewSet,
@@ -27,6 +27,7 @@ VIEWS = {
     "campaigns": CampaignViewSet,
     "conversations": ConversationViewSet,
     "tickets": TicketViewSet,
+    "webhooks": WebhookViewSet,
     "models": ModelVersionViewSet,
 }
 

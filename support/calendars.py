@@ -119,7 +119,7 @@ def read(*, zone: str, spans: object, holidays: object = ()) -> Hours:
     try:
         where = ZoneInfo(zone)
         closed = frozenset(date.fromisoformat(each) for each in holidays)  # type: ignore[attr-defined]
-    except (ValueError, TypeError, OSError):
+    except (KeyError, ValueError, TypeError, OSError):
         raise CalendarBad from None
     if not isinstance(spans, Mapping) or not set(spans) <= {str(weekday) for weekday in range(7)}:
         raise CalendarBad

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Avg, Count, Q
 from django.urls import reverse
@@ -10,7 +11,8 @@ from django.utils.translation import ngettext
 
 from crm.core import formats
 from crm.core.registries import MoodLine, SearchHit, TimelineEntry
-from support.models import Conversation, Ticket
+from support import finding
+from support.models import Conversation
 
 
 def timeline(customer_id: int, before: datetime, limit: int) -> Sequence[TimelineEntry]:
@@ -22,8 +24,9 @@ def timeline(customer_id: int, before: datetime, limit: int) -> Sequence[Timelin
             kind="conversation",
             icon="chat-bubble-left-right",
             title=_("Wrote in the chat"),
-            detail=each.last_line,
-            url=reverse("support:conversation", args=[each.pk]),
+            # Whoever reads the customer's page need not be in the team: then only that somebody wrote is told.
+            detail=each.last_line if each.team_id is None else "",
+            url=reverse("support:conversation", args=[each.pk]) if each.team_id is None else "",
         )
         for each in found
     ]
@@ -50,26 +53,16 @@ def mood(customer_id: int, at: datetime) -> MoodLine | None:
     return MoodLine(str(_("Chats")), str(word), " · ".join(told), "success" if mean >= 4 else "warning" if mean >= 3 else "danger")
 
 
-def conversations_found(text: str, limit: int) -> Sequence[SearchHit]:
-    """Return conversations whose visitor or last line holds the text. One query."""
-    text = text.strip()
-    match = Q(visitor_name__icontains=text) | Q(visitor_email__iexact=text) | Q(last_line__icontains=text) | Q(customer__name__icontains=text)
-    found = Conversation.objects.filter(match).select_related("customer").order_by("-last_message_at", "-pk")[:limit]
+def conversations_found(text: str, limit: int, viewer: Any) -> Sequence[SearchHit]:
+    """Return conversations the viewer may see in which the text was said, or whose visitor has it in the name. One query."""
+    found = finding.conversations(query=text, viewer=viewer).select_related("customer").order_by("-last_message_at", "-pk")[:limit]
     return [
         SearchHit(_("Conversation"), str(each.customer or each.visitor_name or each), each.last_line[:120], reverse("support:conversation", args=[each.pk]))
         for each in found
     ]
 
 
-def tickets_found(text: str, limit: int) -> Sequence[SearchHit]:
-    """Return tickets whose subject holds the text. One query."""
-    found = Ticket.objects.filter(subject__icontains=text.strip()).order_by("-opened_at", "-pk")[:limit]
-    return [
-        SearchHit(
-            _("Ticket"),
-            each.subject,
-            str(each.get_state_display()),
-            reverse("support:conversation", args=[each.conversation_id]) if each.conversation_id else reverse("support:tickets"),
-        )
-        for each in found
-    ]
+def tickets_found(text: str, limit: int, viewer: Any) -> Sequence[SearchHit]:
+    """Return tickets the viewer may see that hold the text. One query."""
+    found = finding.tickets(query=text, viewer=viewer).order_by("-opened_at", "-pk")[:limit]
+    return [SearchHit(_("Ticket"), each.subject, str(each.get_state_display()), reverse("support:ticket", args=[each.pk])) for each in found]

@@ -2,8 +2,8 @@
 
 import re
 
-from django.contrib.postgres.search import SearchQuery
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.search import SearchQueryField
+from django.db.models import BooleanField, Func, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from crm.core.models import User
@@ -25,9 +25,9 @@ def matching_messages(query: str) -> "QuerySet[Message]":
     parts = RawSQL(
         "(SELECT coalesce(string_agg(quote_literal(gram) || ':*', ' & '), '')::tsquery FROM unnest(tsvector_to_array(support_grams(%s))) AS gram)",
         [query],
-        output_field=SearchQuery("").output_field,
+        output_field=SearchQueryField(),
     )
-    found = Message.objects.annotate(grams=Grams("text")).filter(grams=parts)
+    found = Message.objects.filter(Func(Grams("text"), parts, arg_joiner=" @@ ", template="%(expressions)s", output_field=BooleanField()))
     for run in _HAN.findall(query):
         found = found.filter(text__contains=run)
     return found

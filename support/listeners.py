@@ -2,9 +2,9 @@
 
 from crm.core.events import listen
 from customers.events import CustomersMerged
-from support import live
+from support import live, outbound
 from support.conversations import SEEN_BY_STAFF
-from support.events import ConversationChanged, MessagePosted
+from support.events import ConversationChanged, MessagePosted, ServiceTargetReached, TicketChanged
 
 
 def connect() -> None:
@@ -12,7 +12,12 @@ def connect() -> None:
     listen(MessagePosted, hint_message)
     listen(MessagePosted, enqueue_reply)
     listen(ConversationChanged, hint_change)
+    listen(ConversationChanged, enqueue_drain)
     listen(CustomersMerged, follow_merge)
+    listen(MessagePosted, outbound.on_message)
+    listen(ConversationChanged, outbound.on_conversation)
+    listen(TicketChanged, outbound.on_ticket)
+    listen(ServiceTargetReached, outbound.on_target)
 
 
 def hint_message(event: MessagePosted) -> None:
@@ -30,6 +35,17 @@ def enqueue_reply(event: MessagePosted) -> None:
         from support.tasks import draft_reply
 
         draft_reply.delay(event.message_id)
+
+
+# Changes after which somebody may have room, or somebody may wait.
+_MAKES_ROOM = frozenset({"bot", "chat", "close", "assign", "team", "wake", "snooze"})
+
+
+def enqueue_drain(event: ConversationChanged) -> None:
+    if event.cause in _MAKES_ROOM:
+        from support.tasks import drain_queue
+
+        drain_queue.delay()
 
 
 def follow_merge(event: CustomersMerged) -> None:

@@ -17,8 +17,8 @@ def register() -> None:
     feature_sources["support"] = features.SOURCE
     timeline_sources["support"] = TimelineSource("support", _("Conversations"), contributions.timeline)
     mood_sources["chats"] = contributions.mood
-    search_sources["conversations"] = SearchSource("conversations", "support.view", contributions.conversations_found)
-    search_sources["tickets"] = SearchSource("tickets", "support.view", contributions.tickets_found)
+    search_sources["conversations"] = SearchSource("conversations", "support.view", find_for=contributions.conversations_found)
+    search_sources["tickets"] = SearchSource("tickets", "support.view", find_for=contributions.tickets_found)
     registry.register(
         registry.TrainingTask(
             name="intents",

@@ -6,7 +6,7 @@ from celery import shared_task
 from celery.signals import worker_init, worker_process_init
 
 from crm.core import clock
-from support import clusters, conversations, replies, triage
+from support import assignment, clusters, conversations, presence, replies, sla, triage, webhooks
 
 
 @shared_task(name="support.tasks.draft_reply", queue="live")
@@ -20,10 +20,33 @@ def sweep_replies(**_later: object) -> int:
     """Draft replies that are overdue and wake snoozed conversations; returns how many replies were looked at."""
     now = clock.now()
     conversations.wake(now=now)
+    assignment.drain(now=now)
     overdue = replies.due(now=now)
     for message_id in overdue:
         replies.draft(message_id=message_id, now=clock.now())
     return len(overdue)
+
+
+@shared_task(name="support.tasks.drain_queue", queue="live")
+def drain_queue(**_later: object) -> int:
+    """Give waiting conversations to people with room; returns how many were given."""
+    return assignment.drain(now=clock.now())
+
+
+@shared_task(name="support.tasks.sweep_service", queue="default")
+def sweep_service(**_later: object) -> dict[str, int]:
+    """Compute the promises of what changed again, warn once and say once what was broken; forget who looked at what."""
+    now = clock.now()
+    followed = sla.follow(now=now)
+    warned, broken = sla.watch(now=now)
+    presence.sweep(now=now)
+    return {"followed": followed, "warned": warned, "broken": broken}
+
+
+@shared_task(name="support.tasks.sweep_webhooks", queue="bulk")
+def sweep_webhooks(**_later: object) -> int:
+    """Send the webhook deliveries that are due; returns how many were heard."""
+    return webhooks.sweep(now=clock.now())
 
 
 @shared_task(name="support.tasks.find_question_groups", queue="learning")

@@ -160,6 +160,8 @@ def comment(*, ticket_id: int, text: str, by: User | None, now: datetime, by_lab
         if ticket.merged_into_id is not None:
             ticket = locked(survivor_id(ticket))
         entry = TicketEntry.objects.create(ticket=ticket, kind=EntryKind.COMMENT, text=text, by=by, at=now)
+        ticket.version += 1
+        ticket.save(update_fields=["version", "updated_at"])
         audit.record(actor=by, actor_label=by_label, action="ticket.comment", target=ticket)
         publish(TicketChangedEvent(ticket.pk, now, "comment"))
         return entry

@@ -27,7 +27,9 @@ class SearchSource:
 
     name: str
     permission: str
-    find: Callable[[str, int], Sequence[SearchHit]]
+    find: Callable[[str, int], Sequence[SearchHit]] | None = None
+    # Instead of `find`, for what not everybody with the permission may see: find_for(text, limit, viewer).
+    find_for: Callable[[str, int, Any], Sequence[SearchHit]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """The one search box: every app contributes a source, each asked once, only those the viewer may see."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.utils.functional import Promise
 
-from crm.core.registries import SearchHit, search_sources
+from crm.core.registries import SearchHit, SearchSource, search_sources
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ class SearchPage:
         return sum(len(group.hits) for group in self.groups)
 
 
-def find(*, query: str, permissions: frozenset[str], limit: int) -> SearchPage:
+def find(*, query: str, permissions: frozenset[str], limit: int, viewer: Any = None) -> SearchPage:
     """Return up to `limit` hits per source. One query per source at most; a NUL or an endless text finds nothing."""
     query = " ".join(query.replace("\x00", " ").split())[:LONGEST]
     if not query or (query.isascii() and len(query) < SHORTEST_LATIN):
@@ -50,7 +52,7 @@ def find(*, query: str, permissions: frozenset[str], limit: int) -> SearchPage:
         try:
             # A savepoint: one source's failed statement must not take the others' answers with it.
             with transaction.atomic():
-                hits = tuple(source.find(query, limit))
+                hits = tuple(_asked(source, query, limit, viewer))
         except DatabaseError:
             logger.exception("search source failed", extra={"source": source.name})
             failed.append(source.name)
@@ -58,3 +60,10 @@ def find(*, query: str, permissions: frozenset[str], limit: int) -> SearchPage:
         if hits:
             groups.append(Group(kind=hits[0].kind, hits=hits[:limit], has_more=len(hits) >= limit))
     return SearchPage(query=query, groups=tuple(groups), failed=tuple(failed))
+
+
+def _asked(source: SearchSource, query: str, limit: int, viewer: Any) -> Sequence[SearchHit]:
+    if source.find_for is not None:
+        # Without a viewer nothing that is somebody's own is told.
+        return source.find_for(query, limit, viewer) if viewer is not None else ()
+    return source.find(query, limit) if source.find is not None else ()

@@ -23,7 +23,9 @@ PAGE_HITS = 25
 def search_page(request: HttpRequest) -> HttpResponse:
     """Hits for `q`: the full page, or the short list under the search box while a person types."""
     is_quick = wants_part(request)
-    page = search.find(query=request.GET.get("q", ""), permissions=permissions_of(request.user), limit=QUICK_HITS if is_quick else PAGE_HITS)
+    page = search.find(
+        query=request.GET.get("q", ""), viewer=request.user, permissions=permissions_of(request.user), limit=QUICK_HITS if is_quick else PAGE_HITS
+    )
     return render(request, "search.html#hits" if is_quick else "search.html", {"page": page, "is_quick": is_quick})
 
 

@@ -12,3 +12,6 @@ CRM_CHAT_WIDGET_RATE = env.integer("CRM_CHAT_WIDGET_RATE", 200, minimum=1)
 # Largest attached file in bytes, and how many of them one conversation may hold. 0 switches attaching off.
 CRM_CHAT_FILE_BYTES = env.integer("CRM_CHAT_FILE_BYTES", 5_000_000, minimum=0)
 CRM_CHAT_FILES = env.integer("CRM_CHAT_FILES", 20, minimum=0)
+
+# Whether webhooks may call addresses of this machine and its network, which anybody who edits webhooks could then probe.
+CRM_WEBHOOK_PRIVATE = env.boolean("CRM_WEBHOOK_PRIVATE", False)

@@ -40,6 +40,7 @@ TABLE: dict[str, frozenset[Role]] = {
     "support.view": _SUPPORT,
     "support.reply": _SUPPORT,
     "support.label": _SUPPORT,
+    "support.report": _SUPPORT | frozenset({Role.ANALYST}),
     "support.policy": _ADMIN,
     "knowledge.edit": _SUPPORT,
     "models.view": _READING,

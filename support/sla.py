@@ -1,0 +1,215 @@
+"""Service levels: which promise a conversation or ticket has, when it is due, and telling once when it is about to be or was broken.
+
+Everything is computed from the rows (messages, times of the conversation, history of the ticket), so a promise can be
+followed again at any time, after an outage too, and comes out the same. The clock of a solution stands still while the
+customer has the word; the clock of the first answer never does.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Max, Q, TextField, Value
+from django.db.models.functions import Coalesce, Concat
+
+from crm.core import audit
+from crm.core.events import publish
+from support import calendars
+from support.events import ServiceTargetReached
+from support.models import Conversation, Message, ServicePolicy, ServiceTarget, Ticket, TicketEntry
+from support.models.conversation import Author, ConversationState
+from support.models.service import Aim
+from support.models.ticket import EntryKind, TicketState
+
+AT_ONCE = 500
+# Older conversations and tickets are history that no promise runs for any more.
+FOLLOWED_FOR = timedelta(days=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a clock is computed from. spans: when the next step was ours, [from, to); the last may be open-ended (None).
+
+    answered_at: first answer by a person. ended_at: closed or solved, None while it goes on.
+    """
+
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    spans: tuple[tuple[datetime, datetime | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a promise stands. due_at: None while the clock stands still. met_at: when it was done."""
+
+    due_at: datetime | None
+    spent: timedelta
+    met_at: datetime | None
+    breached_at: datetime | None
+
+
+def standing(*, aim: str, work: Work, limit: timedelta, hours: calendars.Hours) -> Standing:
+    """Return where the promise of `limit` working time stands. Pure; breached_at is when the limit was passed, if done later."""
+    if aim == Aim.FIRST_RESPONSE:
+        due = hours.after(work.started_at, limit)
+        done = work.answered_at or work.ended_at
+        spent = hours.between(work.started_at, done) if done else timedelta()
+        return Standing(due, spent, done, due if done is not None and done > due else None)
+    spent = timedelta()
+    for begin, end in work.spans:
+        if end is None:
+            return Standing(hours.after(begin, limit - spent) if limit > spent else begin, spent, None, None)
+        passed = hours.between(begin, end)
+        if spent <= limit < spent + passed:
+            due = hours.after(begin, limit - spent)
+            return Standing(due, spent + passed, work.ended_at, due)
+        spent += passed
+    return Standing(None, spent, work.ended_at, None)
+
+
+def work_of_conversation(talk: Conversation) -> Work | None:
+    """Return the work of a conversation that reached a person, else None. One query."""
+    if talk.handed_over_at is None:
+        return None
+    begin = talk.handed_over_at
+    ended = talk.closed_at if talk.state == ConversationState.CLOSED else None
+    turns = Message.objects.filter(conversation=talk, is_note=False, sent_at__gte=begin, author__in=[Author.VISITOR, Author.AGENT], kind__in=["text", "answer"])
+    answered = None
+    spans: list[tuple[datetime, datetime | None]] = []
+    ours: datetime | None = begin
+    for author, at in turns.order_by("seq").values_list("author", "sent_at"):
+        if ended is not None and at > ended:
+            break
+        if author == Author.AGENT:
+            answered = answered or at
+            if ours is not None:
+                spans.append((ours, at))
+                ours = None
+        elif ours is None:
+            ours = at
+    if ours is not None:
+        spans.append((ours, ended))
+    return Work(begin, answered, ended, tuple(spans))
+
+
+def work_of_ticket(ticket: Ticket) -> Work:
+    """Return the work of a ticket: ours in every state but those that wait for the customer. One query."""
+    ended = ticket.solved_at if ticket.state == TicketState.SOLVED else ticket.updated_at if ticket.state == TicketState.MERGED else None
+    changes = TicketEntry.objects.filter(ticket=ticket, kind__in=[EntryKind.STATE, EntryKind.COMMENT]).order_by("at", "pk").values_list("kind", "data", "at")
+    answered = None
+    spans: list[tuple[datetime, datetime | None]] = []
+    ours: datetime | None = ticket.opened_at
+    for kind, data, at in changes:
+        if kind == EntryKind.COMMENT:
+            answered = answered or at
+            continue
+        waits = data.get("to") == TicketState.PENDING
+        answered = answered or (at if waits else None)
+        if waits and ours is not None:
+            spans.append((ours, at))
+            ours = None
+        elif not waits and data.get("to") in {TicketState.OPEN, TicketState.HOLD} and ours is None:
+            ours = at
+    if ours is not None:
+        spans.append((ours, ended))
+    return Work(ticket.opened_at, answered, ended, tuple(spans))
+
+
+def policy_for(*, team_id: int | None, priority: int, policies: list[ServicePolicy]) -> ServicePolicy | None:
+    """Return the first of the policies, in their order, whose team and priority fit. No query."""
+    return next((each for each in policies if priority >= each.priority_from and each.team_id in {None, team_id}), None)
+
+
+def in_force() -> list[ServicePolicy]:
+    """Return the active policies in order, with their calendars. One query."""
+    return list(ServicePolicy.objects.filter(is_active=True).select_related("calendar").order_by("place", "pk"))
+
+
+def follow(*, now: datetime) -> int:
+    """Compute again the promises of everything that changed since it was last looked at; returns how many things were."""
+    policies = in_force()
+    if not policies:
+        return 0
+    talks = (
+        Conversation.objects.filter(handed_over_at__isnull=False, last_message_at__gte=now - FOLLOWED_FOR)
+        .annotate(
+            seen=Max("targets__followed"),
+            stands=Concat("last_seq", Value(":"), "state", Value(":"), "priority", Value(":"), Coalesce("team", 0), output_field=TextField()),
+        )
+        .filter(
+            Q(seen=None, state__in=[ConversationState.QUEUED, ConversationState.ASSIGNED, ConversationState.SNOOZED])
+            | Q(seen__isnull=False) & ~Q(seen=F("stands"))
+        )
+        .order_by("-last_message_at")[:AT_ONCE]
+    )
+    tickets = (
+        Ticket.objects.filter(updated_at__gte=now - FOLLOWED_FOR)
+        .annotate(
+            seen=Max("targets__followed"),
+            stands=Concat("version", Value(":"), "state", Value(":"), "priority", Value(":"), Coalesce("team", 0), output_field=TextField()),
+        )
+        .filter(Q(seen=None, state__in=[TicketState.OPEN, TicketState.PENDING, TicketState.HOLD]) | Q(seen__isnull=False) & ~Q(seen=F("stands")))
+        .order_by("-updated_at")[:AT_ONCE]
+    )
+    count = 0
+    for talk in talks:
+        work = work_of_conversation(talk)
+        if work is not None:
+            _keep(policies, {"conversation": talk}, talk.team_id, talk.priority, work, talk.stands)  # type: ignore[attr-defined]
+            count += 1
+    for ticket in tickets:
+        _keep(policies, {"ticket": ticket}, ticket.team_id, ticket.priority, work_of_ticket(ticket), ticket.stands)  # type: ignore[attr-defined]
+        count += 1
+    return count
+
+
+def _keep(policies: list[ServicePolicy], thing: dict[str, object], team_id: int | None, priority: int, work: Work, stands: str) -> None:
+    policy = policy_for(team_id=team_id, priority=priority, policies=policies)
+    if policy is None:
+        return
+    hours = calendars.of(policy.calendar)
+    for aim, minutes in ((Aim.FIRST_RESPONSE, policy.first_response_minutes), (Aim.RESOLUTION, policy.resolution_minutes)):
+        if minutes is None:
+            continue
+        found = standing(aim=aim, work=work, limit=timedelta(minutes=minutes), hours=hours)
+        values = {
+            "policy": policy,
+            "started_at": work.started_at,
+            "due_at": found.due_at,
+            "spent_seconds": int(found.spent.total_seconds()),
+            "met_at": found.met_at,
+            "followed": stands,
+        }
+        target, _ = ServiceTarget.objects.update_or_create(**thing, aim=aim, defaults=values)
+        if found.breached_at is not None and target.breached_at is None:
+            # It was broken and mended between two looks: told all the same, once.
+            _tell(target, "breach", found.breached_at, only_open=False)
+
+
+def watch(*, now: datetime) -> tuple[int, int]:
+    """Warn of promises that are about to be broken and say which were; once each. Returns (warnings, breaches)."""
+    running = ServiceTarget.objects.filter(met_at=None, due_at__isnull=False).select_related("policy")
+    breached = [target for target in running.filter(breached_at=None, due_at__lte=now).order_by("due_at")[:AT_ONCE] if _tell(target, "breach", now)]
+    due_soon = running.filter(warned_at=None, breached_at=None, due_at__gt=now, due_at__lte=now + timedelta(days=7)).order_by("due_at")[:AT_ONCE]
+    warned = [
+        target
+        for target in due_soon
+        if target.due_at and target.due_at - now <= timedelta(minutes=target.policy.warn_minutes) and _tell(target, "warning", now)
+    ]
+    return len(warned), len(breached)
+
+
+def _tell(target: ServiceTarget, cause: str, at: datetime, *, only_open: bool = True) -> bool:
+    """Mark and announce a warning or a breach; False where somebody else did so before."""
+    field = "breached_at" if cause == "breach" else "warned_at"
+    with transaction.atomic():
+        rows = ServiceTarget.objects.filter(pk=target.pk, **{field: None})
+        if only_open:
+            rows = rows.filter(met_at=None)
+        # The condition is part of the update: of two workers only one gets to tell.
+        if not rows.update(**{field: at}):
+            return False
+        audit.record(actor=None, actor_label="service levels", action=f"service.{cause}", target=target.conversation or target.ticket, data={"aim": target.aim})
+        publish(ServiceTargetReached(target.pk, at, cause))
+        return True

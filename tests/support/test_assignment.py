@@ -1,0 +1,121 @@
+"""Waiting chats go to people with room, oldest first."""
+
+from datetime import timedelta
+
+import pytest
+
+from crm.core.models import Source, User
+from support import assignment, calendars, conversations, queueing
+from support.models import BusinessCalendar, Conversation, DeskState, Team, Ticket
+from tests.factories import UserFactory
+from tests.support.conftest import NOW, later
+
+
+def at_desk(name: str, *, capacity: int = 2, languages: list[str] | None = None, skills: list[str] | None = None, seen: float = 0) -> User:
+    user: User = UserFactory(username=name, role="agent", chat_capacity=capacity)
+    DeskState.objects.create(user=user, is_available=True, languages=languages or [], skills=skills or [], seen_at=later(seen))
+    return user
+
+
+def waiting(shop: Source, seconds: float, **values: object) -> Conversation:
+    talk = conversations.open(source_id=shop.pk, visitor_id=f"{int(seconds * 10):032x}", now=later(seconds))
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=later(seconds))
+    Conversation.objects.filter(pk=talk.pk).update(**values)
+    return talk
+
+
+def agents(*talks: Conversation) -> list[str]:
+    names = dict(Conversation.objects.values_list("pk", "agent__username"))
+    return [names[talk.pk] or "" for talk in talks]
+
+
+def test_two_people_with_room_for_two_take_the_four_oldest_of_six(shop: Source) -> None:
+    at_desk("a", capacity=2)
+    at_desk("b", capacity=2)
+    talks = [waiting(shop, seconds) for seconds in (6, 5, 4, 3, 2, 1)]
+
+    given = assignment.drain(now=later(10))
+
+    assert given == 4
+    assert agents(*talks[:2]) == ["", ""]
+    assert sorted(agents(*talks[2:])) == ["a", "a", "b", "b"]
+
+
+def test_closing_one_gives_the_oldest_that_waits(shop: Source) -> None:
+    user = at_desk("a", capacity=1)
+    first, second, third = (waiting(shop, seconds) for seconds in (1, 2, 3))
+    assignment.drain(now=later(10))
+
+    conversations.close(conversation_id=first.pk, by=user, now=later(11))
+    assignment.drain(now=later(11))
+
+    assert agents(second, third) == ["a", ""]
+
+
+def test_language_skill_and_team_are_respected_and_nobody_suits_holds_up_nobody(shop: Source) -> None:
+    team = Team.objects.create(name="returns")
+    at_desk("english", languages=["en"])
+    chinese = at_desk("chinese", languages=["zh-hans"], skills=["refund_status"])
+    team.members.add(chinese)
+    oldest = waiting(shop, 1, language="fr")
+    refund = waiting(shop, 2, language="zh-hans", intent="refund_status", team=team)
+    invoice = waiting(shop, 3, language="zh-hans", intent="invoice_request")
+    english = waiting(shop, 4, language="en")
+
+    assert assignment.drain(now=later(10)) == 2
+
+    assert agents(oldest, refund, invoice, english) == ["", "chinese", "", "english"]
+
+
+@pytest.mark.parametrize("change", [{"is_available": False}, {"seen_at": NOW - timedelta(minutes=5)}])
+def test_nobody_who_is_away_is_given_anything(shop: Source, change: dict[str, object]) -> None:
+    at_desk("a")
+    DeskState.objects.update(**change)
+    talk = waiting(shop, 1)
+
+    assert assignment.drain(now=later(10)) == 0
+    assert agents(talk) == [""]
+
+
+def test_an_urgent_one_comes_before_all(shop: Source) -> None:
+    at_desk("a", capacity=1)
+    old, urgent = waiting(shop, 1), waiting(shop, 5, priority=4)
+
+    assignment.drain(now=later(10))
+
+    assert agents(old, urgent) == ["", "a"]
+
+
+def test_the_visitor_hears_place_and_expected_wait(shop: Source, agent: User) -> None:
+    for number in range(5):
+        talk = waiting(shop, number)
+        conversations.post(conversation_id=talk.pk, author="agent", agent=agent, text="hi", now=later(number + 180))
+    first, second = waiting(shop, 500), waiting(shop, 501)
+
+    told = [talk.messages.get(kind="handover") for talk in (first, second)]
+
+    # Each of the five waited alone and three minutes.
+    assert told[0].data["minutes"] == 1
+    assert "You are next. It usually takes about" in told[0].text
+    assert "number 2 in the queue" in told[1].text
+    assert told[1].data["minutes"] == 2 * told[0].data["minutes"]
+
+
+def test_too_little_experience_promises_nothing(shop: Source) -> None:
+    assert queueing.expected_minutes(place=1, now=NOW) is None
+
+
+def test_outside_the_hours_a_ticket_is_kept_and_the_visitor_hears_when(shop: Source) -> None:
+    BusinessCalendar.objects.create(name="main", zone="Asia/Shanghai", spans={"0": [["14:00", "18:00"]]}, is_main=True)
+    talk = conversations.open(source_id=shop.pk, visitor_id="c" * 32, language="zh-hans", now=NOW)
+    conversations.post(conversation_id=talk.pk, author="visitor", text="壶盖裂了", now=NOW)
+
+    # A Monday at noon in Shanghai.
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=NOW)
+
+    ticket = Ticket.objects.get()
+    said = talk.messages.get(kind="handover")
+    assert (ticket.subject, ticket.conversation_id) == ("壶盖裂了", talk.pk)
+    assert "6月15日 14:00" in said.text
+    assert said.data["ticket"] == ticket.pk
+    assert not calendars.of(BusinessCalendar.objects.get()).is_open(NOW)
