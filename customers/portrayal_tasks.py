@@ -26,9 +26,20 @@ def write_paragraph(customer_id: int, language: str, **_unknown: object) -> None
             narrative.facts_of(
                 customer=customer,
                 claims=statements.of(row),
-                risk=risk.explain(row, task="churn", total=row.p_churn, title=translation.gettext("Risk of losing them")),
+                risk=risk.explain(
+                    row, task="churn", total=row.p_churn, title=translation.gettext("Risk of losing them"), rest=risk.worked_out(row, task="churn")
+                ),
                 tastes=[(taste.code, taste.text) for taste in tastes.tastes_of(row).lines],
                 changes=changes.since_last_month(row),
                 advice=advice.next_step(customer=customer, row=row, reachable=reachable, today=at.date()),
             )
         )
+
+
+@shared_task(queue="learning")
+def measure_drift(**_unknown: object) -> None:
+    """Keep this week's readings of how far customers are from those the models learned from."""
+    # numpy and the models load with the first measurement, not with every start of the program.
+    from customers import drift
+
+    drift.measure(as_of=clock.now())

@@ -11,6 +11,7 @@ from crm.core.learning.evaluating import Evaluation
 from crm.core.learning.registry import TrainingOutcome, TrainingTask
 from crm.core.registries import SearchSource, search_sources
 from customers import import_tasks, search
+from customers import portrayal_tasks as portrayal_tasks  # Workers know its tasks from here on.
 
 
 def register() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
-from crm.core import charts, clock, formats, model_words
+from crm.core import charts, clock, formats, model_facts, model_words
 from crm.core.charts import Chart
 from crm.core.learning import registry
 from crm.core.learning.registry import TrainingTask
 from crm.core.learning.reports import CalibrationBin, ModelReport, ReportedFigure
+from crm.core.model_facts import Cost, DataView, DriftView
 from crm.core.models import Job, ModelVersion
 from crm.core.models.jobs import JobState
 from crm.core.models.learning import ModelState
@@ -118,6 +119,11 @@ class ModelPage:
     runs: list[RunLine]
     may_roll_back: bool
     has_more_versions: bool
+    data: DataView | None
+    lift: Chart | None
+    drift: DriftView | None
+    drift_limits: tuple[str, str]
+    cost: Cost | None
 
 
 def models_page(*, at: datetime) -> ModelsPage:
@@ -134,7 +140,7 @@ def models_page(*, at: datetime) -> ModelsPage:
 
 
 def model_page(name: str, *, at: datetime) -> ModelPage:
-    """Return one training task with its figures, history and log. Four queries. Raises TaskUnknown."""
+    """Return one training task with its figures, history and log. Six queries. Raises TaskUnknown."""
     task = registry.task_named(name)
     versions = list(ModelVersion.objects.filter(task=name).defer("files").order_by("-version")[: VERSIONS_SHOWN + 1])
     champion = next((version for version in versions if version.state == ModelState.CHAMPION), None)
@@ -145,6 +151,7 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
     active = next((job.pk for job in runs if not job.is_over), None)
     report = ModelReport.from_dict(champion.report if champion else {})
     lines = [_figure(figure) for figure in report.figures]
+    lift = model_facts.lift_chart(report.table("lift"))
     return ModelPage(
         card=_card(task, champion, versions[0] if versions else None, _next_runs(at).get(name), active),
         method=model_words.sentence(report.method),
@@ -161,6 +168,7 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
                 [[_cell(cell, task) for cell in row] for row in table.rows],
             )
             for table in report.tables
+            if table.name not in model_facts.DRAWN or lift is None
         ],
         over_time=_over_time(task, versions),
         versions=[_version(task, version) for version in versions[:VERSIONS_SHOWN]],
@@ -178,6 +186,11 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
         may_roll_back=champion is not None
         and any(version.state == ModelState.RETIRED and version.promoted_at and version.path and version.version < champion.version for version in versions),
         has_more_versions=len(versions) > VERSIONS_SHOWN,
+        data=model_facts.data_view(report, task),
+        lift=lift,
+        drift=model_facts.drift_view(task, champion),
+        drift_limits=model_facts.limits(),
+        cost=model_facts.cost(task, champion),
     )
 
 

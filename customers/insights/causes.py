@@ -63,7 +63,7 @@ def _drivers() -> Sheet:
             note=_("Mean size in log-odds over customers with a risk of at least %(share)s.") % {"share": charts.as_percent.short(AT_RISK)},
         )
     champion = modelstore.champion("churn")
-    table = ModelReport.from_dict(champion.report).table("importance") if champion else None
+    table = ModelReport.from_dict(champion.report).table("drivers") if champion else None
     if table is None or not table.rows:
         return Sheet("drivers", charts.chart.empty("bars", title, header[:2]), header, [], note=_("Reasons appear once a churn model serves."))
     pairs = [(str(row[0]), float(row[1])) for row in table.rows]

@@ -8,6 +8,7 @@ import numpy as np
 
 from crm.core.learning.evaluation import auroc, bootstrap, brier, calibration_error
 from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins
+from customers.ml import tabular_card
 from customers.ml.tabular import figures
 from customers.ml.tabular.fairness import GroupUnusable, learn_mitigation, measure
 from customers.ml.tabular.propensity import matrix_of
@@ -83,6 +84,7 @@ def report(question: Question, judged: Judged, *, days: int) -> ModelReport:
             ),
         ),
         notes=tuple(notes),
+        data=tabular_card.data_card(judged, groups),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ The baseline is a logistic curve on the two numbers a shopkeeper would look at.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import numpy as np
 from crm.core import clock
 from crm.core.learning import modelstore, registry
 from crm.core.learning.evaluation import auroc, bootstrap, compare
-from customers.ml import judging, tabular_report
+from customers.ml import judging, tabular_card, tabular_report
 from customers.ml.tabular.calibration import Calibration, learn_calibration
 from customers.ml.tabular.choosing import Choice, choose, grouped_folds, refit
 from customers.ml.tabular.columns import Matrix
@@ -93,7 +93,7 @@ def _train(question: Question, *, as_of: datetime, force: bool) -> registry.Trai
     model = PropensityModel(question.task, days, question.asks, finish(judged, shots))
     figure = bootstrap(auroc, judged.held_out.label, judged.probability)
     baseline = auroc(judged.held_out.label, judged.baseline)
-    report = tabular_report.report(question, judged, days=days)
+    report = replace(tabular_report.report(question, judged, days=days), references=tabular_card.references_of(model, as_of=as_of))
     tensors, config = model.to_saved()
     version = modelstore.save(
         task=question.task,

@@ -67,6 +67,12 @@ class PortraitCard:
     is_late: bool
 
     @property
+    def mood_number(self) -> str:
+        """The mood of the reviews as a number from −1 to 1."""
+        # Adding zero turns a rounded −0.0 into 0.0.
+        return formats.MISSING if self.row.sentiment is None else formats.number(round(self.row.sentiment, 1) + 0.0, 1)
+
+    @property
     def disagreed(self) -> bool:
         """Whether the viewer answered to a reason of the risk, so that the list of them stays open."""
         return any(claim.answer.verdict for claim in self.risk_reasons)
@@ -88,7 +94,8 @@ def portrait_card(*, customer: Customer, viewer: User | None, reachable: Mapping
     since = changes.since_last_month(row)
     today = timezone.localtime(at).date()
     step = advice.next_step(customer=customer, row=row, reachable=reachable, today=today)
-    why = risk.explain(row, task="churn", total=row.p_churn, title=_("Risk of losing them"))
+    rest = risk.worked_out(row, task="churn") if row.p_churn is not None and not (row.reasons or {}).get("churn") else []
+    why = risk.explain(row, task="churn", total=row.p_churn, title=_("Risk of losing them"), rest=rest)
     facts = narrative.facts_of(
         customer=customer, claims=claims, risk=why, tastes=[(taste.code, taste.text) for taste in found.lines], changes=since, advice=step
     )

@@ -43,7 +43,10 @@ def since_last_month(row: Portrait) -> Changes:
     except ValueError:
         since = None
     lines = [
-        line for code, pair in stored.items() if code != "since" and isinstance(pair, list | tuple) and len(pair) == 2 if (line := _line(code, pair[0], pair[1], row))
+        line
+        for code, pair in stored.items()
+        if code != "since" and isinstance(pair, list | tuple) and len(pair) == 2
+        if (line := _line(code, pair[0], pair[1], row))
     ]
     return Changes(since, tuple(lines))
 

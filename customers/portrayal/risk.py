@@ -1,6 +1,7 @@
 """Why a score is what it is: reasons that add up to it exactly, as a waterfall.
 
-Where the numbers come from.  A refresh may store them in `Portrait.reasons[task]` as a list, the base first:
+Where the numbers come from.  `worked_out` asks the serving model about the features kept with the portrait; a refresh may also
+store its answer in `Portrait.reasons[task]`.  Either is a list, the base first:
 
     [{"code": "base", "data": {"effect": -1.2}}, {"code": "silence_days", "data": {"effect": 0.9, "value": 84.0}}, ...]
 
@@ -21,6 +22,7 @@ from django.utils.translation import ngettext
 
 from crm.core import charts, formats
 from crm.core.charts import Chart
+from crm.core.learning import modelstore
 from customers.models import Portrait
 
 # More reasons than these are told as one step, so that the picture stays readable.
@@ -86,6 +88,34 @@ def explain(row: Portrait, *, task: str, total: float | None, title: str, better
         show=charts.as_percent,
     )
     return Explanation(base, tuple(steps), float(total), chart)
+
+
+def worked_out(row: Portrait, *, task: str) -> list[dict[str, Any]]:
+    """Return the reasons the model of this portrait's version gives for the numbers it read. At most two queries.
+
+    [] where they cannot be told honestly: no portrait version, another version serves by now, the features were not kept, or
+    the model cannot be loaded.
+    """
+    version = (row.versions or {}).get(task)
+    if not version:
+        return []
+    # numpy and the models load with the first portrait that is explained, not with every start of the program.
+    import numpy as np
+
+    from customers import features
+    from customers.ml.tabular.propensity import propensity_model
+
+    champion = modelstore.champion(task)
+    kept = features.stored(customer_id=row.customer_id) if champion is not None and champion.version == version else None
+    if kept is None:
+        return []
+    try:
+        model = modelstore.build(task, propensity_model)
+    except (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIncompatible):
+        return []
+    names = tuple(feature.name for feature in features.catalogue())
+    values = np.array([[kept.get(name, np.nan) for name in names]], dtype=np.float32)
+    return model.reasons(features.FeatureTable(np.array([row.customer_id]), names, values), 0)
 
 
 def shares(base: float, effects: Sequence[float], total: float) -> list[float]:

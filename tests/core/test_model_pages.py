@@ -5,16 +5,19 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from crm.core import clock, model_pages
 from crm.core.events import _listeners
-from crm.core.learning import modelstore, registry
+from crm.core.learning import modelstore, readings, registry
+from crm.core.learning.drift import references
 from crm.core.learning.evaluation import Figure
 from crm.core.learning.events import ModelSwitched
 from crm.core.learning.registry import Outcome, TrainingOutcome, TrainingTask
-from crm.core.learning.reports import CalibrationBin, ModelReport, ReportedFigure, ReportTable
-from crm.core.models import AuditEntry, Job, ModelVersion
+from crm.core.learning.reports import CalibrationBin, DataCard, ModelReport, ReportedFigure, ReportTable
+from crm.core.models import AuditEntry, DriftReading, Job, ModelVersion
 from crm.core.models.people import Role
 from tests.factories import UserFactory
 
@@ -271,3 +274,66 @@ def test_every_sentence_training_stores_has_a_place_for_each_number():
     for template in model_words.SENTENCES:
         numbers = {f"n{place}": str(place * 7) for place in range(1, 5)}
         assert model_words.sentence(template % numbers) == template % numbers
+
+
+def test_the_page_tells_what_was_learned_from_lift_drift_and_cost(client, analyst):
+    columns = {"silence_days": np.arange(200.0), "score": np.linspace(0, 1, 200)}
+    report = ModelReport(
+        method="", baseline="", figures=(), references=references(columns),
+        tables=(ReportTable("lift", ("tenth", "rows", "stated", "happened", "lift"), ((1, 20, 0.61, 0.55, 2.2), (2, 20, 0.2, 0.25, 1.0))),),
+        data=DataCard("2026-01-01", "2026-05-31", ("silence_days",), ("gender",), (), (("leaky_one", "It copies the label."),), (("language=zh-hans", 0.05, 0.4),)),
+    )  # fmt: skip
+    row = modelstore.save(
+        task="tea", algorithm="x", tensors={"w": np.arange(3.0)}, config={}, metrics={}, baseline={}, report=report.as_dict(), data_hash="d", rows=1000,
+        as_of=clock.now(), trained_at=clock.now(), seconds=2.0,
+    )  # fmt: skip
+    row = modelstore.promote(row.pk, actor=None, at=clock.now())
+    before = client.get("/models/tea/").content.decode()
+    for weeks, shift in ((1, 0.0), (0, 150.0)):
+        readings.record(
+            version=row,
+            columns={"silence_days": columns["silence_days"] + shift, "score": columns["score"], "unknown": [1.0]},
+            at=clock.now() - timedelta(weeks=weeks),
+        )
+
+    page = client.get("/models/tea/").content.decode()
+
+    assert "Not measured yet" in before
+    assert "drifted" in page
+    assert "Jan 1, 2026 to May 31, 2026" in page
+    assert "leaky one: It copies the label." in page
+    assert "language: Chinese (5.0% of the rows, 40.0% of everybody)" in page
+    assert "tenth 1" in page
+    assert "Drift of the score by week" in page
+    assert "500 rows a second" in page
+    assert DriftReading.objects.count() == 4
+
+
+def test_measuring_twice_in_a_week_replaces():
+    row = version()
+    row.report = ModelReport("", "", (), references=references({"x": [1.0, 2.0, 3.0]})).as_dict()
+
+    readings.record(version=row, columns={"x": [1.0, 2.0, 3.0]}, at=clock.now())
+    readings.record(version=row, columns={"x": [9.0, 9.0, 9.0]}, at=clock.now())
+
+    assert DriftReading.objects.get().index > 1
+    assert readings.record(version=row, columns={"x": []}, at=clock.now()) == {}
+
+
+def test_the_page_asks_little_whatever_the_history(client, analyst):
+    def asked():
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get("/models/tea/").status_code == 200
+        return len(captured)
+
+    version()
+    client.get("/models/tea/")
+    few = asked()
+    for accuracy in (0.6, 0.7, 0.8):
+        version(accuracy=accuracy)
+    for weeks in range(10):
+        DriftReading.objects.create(
+            task="tea", version=4, name="score", week=readings.monday(clock.now() - timedelta(weeks=weeks)), index=0.1, measured_at=clock.now()
+        )
+
+    assert asked() == few <= 12

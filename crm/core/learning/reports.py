@@ -5,12 +5,13 @@ Names and labels are codes or English source strings; pages translate them.
 
 Tables that a model's page draws or places specially, by name and columns; any other table is printed as it is:
 
-    lift          part (1 = highest scores), rows, said, happened, lift       a chart of lift by tenth
-    deciles       part (1 = highest predicted), customers, predicted, realised  Insights: value, predicted against realised
-    importance    feature, weight (mean absolute effect, log-odds)            Insights: churn drivers; longest first
-    slices        slice (e.g. "language=en"), rows, <figures>, baseline       language, country, tenure, device, gender
-    fairness      attribute, measure, before, after                           parity | opportunity | disparate_impact
-    stage_flow    from_stage, to_stage, share, customers                      Insights: lifecycle
+    lift           tenth (1 = likeliest), rows, stated, happened, lift         a chart of lift by tenth
+    deciles        part (1 = highest predicted), customers, predicted, realised   Insights: value, predicted against realised
+    drivers        feature, mean_effect (log-odds), direction                  Insights: churn drivers; longest first
+    slices         slice, rows, <figures>                                      language, country, tenure, device, gender
+    fairness       slice, rows, happened, picked, picked_of_happened           shares by group
+    fairness_gaps  slice, parity_difference, ..., parity_after, auc_cost       gaps before and after the mitigation
+    stage_flow     from_stage, to_stage, share, customers                      Insights: lifecycle
 """
 
 from __future__ import annotations
@@ -106,8 +107,8 @@ class ModelReport:
     """method: how the figures were measured, one sentence.  baseline: the simple baseline's name.
     notes: what a reader must know (fallbacks used, small samples, data dropped).
     data: what was learned from, None in reports written before.
-    references: how each input and the score ("score") were spread over the rows learned from; drift is measured against
-    them (crm/core/learning/drift.py makes and compares them).
+    references: how each input and the score ("score") were spread when it was trained; drift is measured against them
+    (crm/core/learning/drift.py makes and compares them).
     """
 
     method: str

@@ -43,3 +43,24 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task} v{self.version}"
+
+
+class DriftReading(models.Model):
+    """How far one input, or the score ("score"), of one version was from how it stood at training, in one week."""
+
+    task = models.CharField(_("model"), max_length=40)
+    version = models.PositiveIntegerField(_("version"))
+    name = models.CharField(_("quantity"), max_length=60)
+    week = models.DateField(_("week"), help_text=_("Its Monday"))
+    index = models.FloatField(_("population stability index"))
+    rows = models.PositiveBigIntegerField(_("rows"), default=0)
+    measured_at = models.DateTimeField(_("measured"))
+
+    class Meta:
+        verbose_name = _("drift reading")
+        verbose_name_plural = _("drift readings")
+        ordering = ["task", "-week", "-index"]
+        constraints = [models.UniqueConstraint(fields=["task", "version", "name", "week"], name="drift_once_a_week")]
+
+    def __str__(self) -> str:
+        return f"{self.task} v{self.version} {self.name}: {self.index:.3f}"
