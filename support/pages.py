@@ -68,6 +68,9 @@ def widget_page(*, source: Source, language: str, origins: list[str]) -> WidgetP
         "thanks": gettext("Thank you for the rating."),
         "refused": gettext("This chat cannot be used on this website."),
         "text_too_long": gettext("too long"),
+        "file_too_large": gettext("too large"),
+        "file_type_bad": gettext("only pictures, PDF and plain text"),
+        "too_many_files": gettext("too many files"),
         "too_fast": gettext("too many messages at once"),
     }
     choices = [LanguageChoice(code, html_lang(code), name, code == language) for code, name in _OWN_NAMES.items()]

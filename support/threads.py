@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.core.access.roles import may
 from crm.core.models import User
-from support import answering, conversations, drafts, intents, labels, teams
+from support import answering, attachments, conversations, drafts, intents, labels, teams
 from support.language import html_lang
 from support.models import Conversation, Draft, IntentExample, Message
 from support.models.conversation import Author, ConversationState
@@ -48,6 +48,8 @@ class Line:
     is_discarded: bool
     is_read: bool
     is_delivered: bool
+    file_url: str = ""
+    is_picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ def _line(found: Conversation, row: Message, visitor: str, label: str, can_label
         can_label=can_label and _asks(row),
         is_discarded=row.reply_state == "discarded",
         is_read=row.author in {Author.AGENT, Author.BOT} and not row.is_note and row.seq <= found.visitor_read_seq,
+        file_url=str(row.data.get("file", {}).get("url", "")),
+        is_picture=str(row.data.get("file", {}).get("type", "")) in attachments.PICTURES,
         is_delivered=row.author in {Author.AGENT, Author.BOT} and not row.is_note and row.seq <= found.visitor_got_seq,
     )
 

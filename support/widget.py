@@ -124,13 +124,13 @@ def token(request: HttpRequest) -> dict[str, Any]:
 @json_door
 def since(request: HttpRequest) -> dict[str, Any]:
     """GET ?seq=N&conversation=ID with X-Visitor-Token -> {state, after, upto, items}: polling where sockets are blocked."""
-    visitor, _ = _visitor(request)
+    visitor, _ = visitor_of(request)
     try:
         after = max(0, min(int(request.GET.get("seq", "0")), frames.LARGEST_SEQ))
     except ValueError:
         raise BodyBad from None
     found = conversations.current(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id)
-    return _news(found, after if found and request.GET.get("conversation") == str(found.public_id) else 0)
+    return news_of(found, after if found and request.GET.get("conversation") == str(found.public_id) else 0)
 
 
 @csrf_exempt
@@ -139,7 +139,7 @@ def since(request: HttpRequest) -> dict[str, Any]:
 @json_door
 def send(request: HttpRequest) -> dict[str, Any]:
     """POST {client_id, text, choice?, after?, conversation?} with X-Visitor-Token -> {seq, ...as since}."""
-    visitor, source = _visitor(request)
+    visitor, source = visitor_of(request)
     body = _body(request)
     client_id = _text(body, "client_id")
     if not client_id:
@@ -157,7 +157,7 @@ def send(request: HttpRequest) -> dict[str, Any]:
     )
     after = body.get("after", 0)
     known = conversation is not None and body.get("conversation") == str(conversation.public_id)
-    return {"seq": posted.message.seq, **_news(conversation, after if known and isinstance(after, int) and after >= 0 else 0)}
+    return {"seq": posted.message.seq, **news_of(conversation, after if known and isinstance(after, int) and after >= 0 else 0)}
 
 
 @csrf_exempt
@@ -166,7 +166,7 @@ def send(request: HttpRequest) -> dict[str, Any]:
 @json_door
 def act(request: HttpRequest) -> dict[str, Any]:
     """POST {person: true} or {score: 1-5, comment?} or {read: N} or {got: N} with X-Visitor-Token -> {state, …}."""
-    visitor, source = _visitor(request)
+    visitor, source = visitor_of(request)
     body = _body(request)
     now = clock.now()
     if body.get("person") is True:
@@ -174,7 +174,7 @@ def act(request: HttpRequest) -> dict[str, Any]:
             source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=_language(request, source), now=now
         )
         conversations.hand_over(conversation_id=found.pk, reason="asked", now=now, cause="chat")
-        return _news(Conversation.objects.get(pk=found.pk), 0)
+        return news_of(Conversation.objects.get(pk=found.pk), 0)
     current = conversations.current(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id)
     if current is None:
         raise conversations.ConversationMissing
@@ -189,7 +189,8 @@ def act(request: HttpRequest) -> dict[str, Any]:
     return {"state": wire.state(current)}
 
 
-def _news(conversation: Conversation | None, after: int) -> dict[str, Any]:
+def news_of(conversation: Conversation | None, after: int) -> dict[str, Any]:
+    """Return the conversation's state and what is above `after`, as every polling answer has it."""
     rows = conversations.since(conversation_id=conversation.pk, after_seq=after) if conversation else []
     full = len(rows) == conversations.PAGE
     last = conversation.last_seq if conversation else 0
@@ -203,7 +204,8 @@ def _news(conversation: Conversation | None, after: int) -> dict[str, Any]:
     }
 
 
-def _visitor(request: HttpRequest) -> tuple[visitors.Visitor, Source]:
+def visitor_of(request: HttpRequest) -> tuple[visitors.Visitor, Source]:
+    """Return who asks and at which widget. Raises TokenBad or OriginForeign."""
     visitor = visitors.read(request.headers.get("X-Visitor-Token", "")[:2000], now=clock.now())
     source = Source.objects.filter(pk=visitor.source_id, is_active=True).first()
     if source is None:

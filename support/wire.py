@@ -48,7 +48,7 @@ def item(message: Message) -> Item:
 
 
 # Of a message's data: the source of an answer, the choices of a question, the place in the queue.
-_SHOWN = frozenset({"article", "title", "version", "url", "choices", "place", "name"})
+_SHOWN = frozenset({"article", "title", "version", "url", "choices", "place", "name", "file"})
 
 
 def state(conversation: Conversation | None) -> State:

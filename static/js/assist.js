@@ -28,3 +28,22 @@ if (messages) {
     card?.dispatchEvent(new CustomEvent('perennial:question'));
   }).observe(messages, {childList: true});
 }
+
+/* A file from the composer; the console learns of the message as of any other. */
+const attach = document.getElementById('attach');
+attach?.addEventListener('change', async () => {
+  const told = document.getElementById('draft-state');
+  for (const file of attach.files) {
+    if (told) told.textContent = attach.dataset.wordSending;
+    const answer = await fetch(attach.dataset.url, {
+      method: 'POST', body: file,
+      headers: {
+        Accept: 'application/json', 'Content-Type': 'application/octet-stream', 'X-CSRFToken': JSON.parse(document.body.getAttribute('hx-headers'))['X-CSRFToken'],
+        'X-Client-Id': [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join(''), 'X-File-Name': encodeURIComponent(file.name),
+      },
+    }).catch(() => null);
+    const said = answer?.ok ? {} : await answer?.json().catch(() => ({})) ?? {};
+    if (told) told.textContent = answer?.ok ? '' : said.message || attach.dataset.wordFailed;
+  }
+  attach.value = '';
+});

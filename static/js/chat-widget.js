@@ -2,7 +2,7 @@
  * The visitor's chat. The server's rows are the truth: this page remembers the highest number it was told about and
  * asks for everything above it on connecting, on a gap and on a timer. Where websockets are blocked it polls.
  */
-import {Outbox, store} from './chat-outbox.js';
+import {Outbox, newId, store} from './chat-outbox.js';
 import {Line} from './chat-line.js';
 
 const page = document.body.dataset;
@@ -70,7 +70,8 @@ function draw(item) {
     return row;
   }
   const meta = element('p', 'line__meta', `${author(item)} · ${clock.format(new Date(item.at))}`);
-  const body = element('div', 'line__body', item.text);
+  const body = element('div', 'line__body', item.data?.file ? undefined : item.text);
+  if (item.data?.file) body.append(fileLink(item.data.file));
   if (item.data?.url) {
     const source = element('p', 'line__source', `${words.source} `);
     const link = element('a', '', item.data.title);
@@ -82,6 +83,23 @@ function draw(item) {
   if (item.data?.choices) body.append(choices(item.data.choices));
   row.append(meta, body);
   return row;
+}
+
+/** A picture is shown, anything else is a download; only ever a path of our own. */
+function fileLink({url, name, type}) {
+  const link = element('a', 'line__file', name);
+  if (!url?.startsWith('/files/')) return link;
+  link.href = url;
+  link.target = '_blank';
+  link.rel = 'noopener';
+  if (/^image\/(png|jpeg|gif|webp)$/.test(type)) {
+    const picture = element('img', 'line__picture');
+    picture.src = url;
+    picture.alt = name;
+    picture.loading = 'lazy';
+    link.replaceChildren(picture);
+  }
+  return link;
 }
 
 function choices(offered) {
@@ -334,6 +352,38 @@ text.addEventListener('keydown', (event) => {
 
 // What is being written survives a reload, a crash and a closed tab.
 text.value = store.get(DRAFT_KEY) || '';
+
+/** A file goes by request, again and again until it is stored or refused; its id makes a repeat harmless. */
+async function sendFile(file) {
+  const id = newId();
+  const row = draw({author: 'visitor', at: new Date().toISOString(), text: file.name});
+  row.dataset.pending = '';
+  const told = element('span', '', ` · ${words.sending}`);
+  row.querySelector('.line__meta').append(told);
+  atEnd(() => log.append(row));
+  for (let attempt = 0; ; attempt++) {
+    try {
+      if (!token) await renew();
+      const answer = await fetch('/widget/api/file', {
+        method: 'POST', body: file, credentials: 'omit',
+        headers: {'Content-Type': 'application/octet-stream', 'X-Visitor-Token': token, 'X-Client-Id': id, 'X-File-Name': encodeURIComponent(file.name)},
+      });
+      const news = await answer.json();
+      if (answer.ok) { row.remove(); enter(news.state); take(news); return; }
+      if (answer.status === 401) token = '';
+      else if (answer.status < 500 && answer.status !== 429) {
+        row.dataset.state = 'failed';
+        told.textContent = ` · ${words.failed}${words[news.code] ? ` (${words[news.code]})` : ''}`;
+        return;
+      }
+    } catch { told.textContent = ` · ${words.waiting}`; }
+    await new Promise((done) => { setTimeout(done, Math.min(1000 * 2 ** attempt, 15000)); });
+  }
+}
+part('file').addEventListener('change', () => {
+  for (const file of part('file').files) sendFile(file);
+  part('file').value = '';
+});
 
 let typedAt = 0;
 text.addEventListener('input', () => {

@@ -29,6 +29,8 @@ PUBLIC = {
     "widget-send": "visitor token",
     "widget-act": "visitor token",
     "help-article": "published articles only",
+    "widget-file": "visitor token",
+    "file": "a random key of 128 bits",
 }
 # Whole surfaces with their own keys: write keys, API keys, Django's own staff check.
 OWN_KEYS = ("v1/", "api/", "admin/", "static/")
