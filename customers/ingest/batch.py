@@ -170,6 +170,7 @@ def _insert_activity(
 ) -> set[str]:
     """Insert the events that are new and return their message ids."""
     # The same statement widens the span in which each customer was seen: one round trip less on the busiest path.
+    # "Last seen" is kept to the minute: it is indexed, and a visit of thirty pages need not rewrite the row thirty times.
     found = rows.with_rows(
         """
         WITH new AS (
@@ -181,7 +182,7 @@ def _insert_activity(
             SELECT customer_id AS id, min(occurred_at) AS first_at, max(occurred_at) AS last_at FROM new WHERE customer_id IS NOT NULL GROUP BY customer_id
         ), held AS (
             SELECT c.id, s.first_at, s.last_at FROM customers_customer c JOIN spans s ON s.id = c.id
-            WHERE c.last_seen_at < s.last_at OR c.first_seen_at > s.first_at ORDER BY c.id FOR NO KEY UPDATE OF c
+            WHERE c.last_seen_at < s.last_at - interval '1 minute' OR c.first_seen_at > s.first_at ORDER BY c.id FOR NO KEY UPDATE OF c
         ), widened AS (
             UPDATE customers_customer c SET first_seen_at = least(c.first_seen_at, held.first_at), last_seen_at = greatest(c.last_seen_at, held.last_at) FROM held WHERE c.id = held.id
         )
