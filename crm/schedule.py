@@ -49,6 +49,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("train-returns", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="25 3 * * *", kwargs=(("name", "returns"),)),
     Entry("train-sentiment", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="35 2 * * *", kwargs=(("name", "sentiment"),)),
     Entry("train-recommendations", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="45 2 * * *", kwargs=(("name", "recommendations"),)),
+    Entry("judge-messages", "support.assistant_tasks.judge_messages", "learning", expires_seconds=55, every_seconds=60),
     Entry("question-groups", "support.tasks.find_question_groups", "learning", expires_seconds=80_000, cron="30 4 * * *"),
     Entry("train-intents", "crm.core.tasks.retrain", "learning", expires_seconds=80_000, cron="0 3 * * *", kwargs=(("name", "intents"),)),
 )

@@ -26,6 +26,14 @@ def prepare_suggestion(*, message_id: int, agent_id: int, **_later: object) -> b
     return assist.prepare(message_id=message_id, agent_id=agent_id, now=clock.now()) is not None
 
 
+@shared_task(name="support.assistant_tasks.judge_messages", queue="learning")
+def judge_messages(**_later: object) -> int:
+    """Judge visitors' messages that nobody judged; returns how many."""
+    from support import judging
+
+    return judging.catch_up(now=clock.now())
+
+
 @shared_task(name="support.assistant_tasks.settle_suggestion", queue="default")
 def settle_suggestion(message_id: int, **_later: object) -> str:
     """Return what became of the suggestion shown before an agent's reply."""

@@ -11,9 +11,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from support import teams
-from support.models import IntentExample, Message, Suggestion
+from support.models import Message, Suggestion
 from support.models.conversation import Author
-from support.models.labels import ExampleOrigin
+from support.models.labels import OUT_OF_SCOPE
 
 WEEKS = 8
 # Population stability index from which a week's mix of intents counts as changed: the usual reading of 0.1 and 0.25.
@@ -23,6 +23,8 @@ FEWEST = 30
 # Characters: a few words, a sentence, more. Chinese says the same in about a third of the characters.
 SHORT = {"en": 25, "zh-hans": 8}
 LONG = {"en": 90, "zh-hans": 30}
+# People and model say the same. Labels come after the judgement, so no model is judged on what it was taught.
+_AGREED = Q(in_scope=True, example__label=F("intent")) | Q(in_scope=False, example__label=OUT_OF_SCOPE)
 LENGTHS: dict[str, str | Promise] = {"short": _("short"), "medium": _("medium"), "long": _("long")}
 
 
@@ -94,15 +96,13 @@ def weeks(*, now: datetime) -> list[Week]:
     for week, kind, number in bot.values_list("week", "kind").annotate(number=Count("pk")):
         said[week.date()][kind] = number
     labels: dict[date, Counter[str]] = defaultdict(Counter)
-    rows = IntentExample.objects.filter(message__sent_at__gte=since).annotate(week=TruncWeek("message__sent_at")).order_by()
-    for week, origin, number in rows.values_list("week", "origin").annotate(number=Count("pk")):
-        labels[week.date()][origin] = number
+    for row in judged.filter(example__isnull=False).values("week").annotate(number=Count("pk"), right=Count("pk", filter=_AGREED)):
+        labels[row["week"].date()].update(labelled=row["number"], right=row["right"])
     found = []
-    for monday in sorted({*counts, *labels}, reverse=True):
-        row = counts.get(monday, {"number": 0, "sure": None, "refused": 0})
+    for monday in sorted(counts, reverse=True):
+        row = counts[monday]
         before: Counter[str] = sum((mix[other] for other in mix if other < monday), Counter())
         drift = stability(before, mix[monday])
-        corrected = labels[monday][ExampleOrigin.CORRECTION]
         found.append(
             Week(
                 monday=monday,
@@ -112,8 +112,8 @@ def weeks(*, now: datetime) -> list[Week]:
                 answers=said[monday]["answer"],
                 questions=said[monday]["clarify"],
                 handovers=said[monday]["handover"],
-                labelled=corrected + labels[monday][ExampleOrigin.CONFIRMED],
-                corrected=corrected,
+                labelled=labels[monday]["labelled"],
+                corrected=labels[monday]["labelled"] - labels[monday]["right"],
                 drift=drift,
                 tone="neutral" if drift is None else "danger" if drift >= SHIFTED else "warning" if drift >= SHIFTING else "success",
             )
@@ -150,7 +150,7 @@ def slices(*, now: datetime) -> list[Slice]:
             refused=Count("pk", filter=Q(in_scope=False)),
             sure=Avg("confidence"),
             labelled=Count("example"),
-            right=Count("example", filter=Q(example__origin=ExampleOrigin.CONFIRMED)),
+            right=Count("example", filter=_AGREED),
         )
     )
     order = list(LENGTHS)

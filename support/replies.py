@@ -52,16 +52,10 @@ class Noted:
     meant: Mood | None = None
 
     def as_dict(self, judged: Triage | None) -> dict[str, object]:
-        """Return it as Message.understood keeps it: entities, mood, urgency, why, choices (label and probability)."""
+        """Return it as Message.understood keeps it."""
         if self.meant is None:
             return {}
-        return {
-            "entities": [entity.as_dict() for entity in self.named[:20]],
-            "mood": self.meant.mood,
-            "urgency": self.meant.urgency,
-            "why": list(self.meant.why),
-            "choices": [[label, round(share, 4)] for label, share in judged.weighed] if judged else [],
-        }
+        return understanding.noted(self.named, self.meant, judged.weighed if judged else ())
 
 
 def draft(*, message_id: int, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """Everything the assistant notes about one visitor message: entities, mood, urgency, and the intents it wavers between."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.core.cache import cache
@@ -20,6 +21,17 @@ def look(text: str, *, source_id: int, at: datetime) -> tuple[list[Entity], Mood
     today = timezone.localtime(at).date()
     found = entities.extract(text, today=today, products=product_names(source_id))
     return found, mood.of(text, today=today, entities=found)
+
+
+def noted(named: list[Entity], meant: Mood, weighed: Sequence[tuple[str, float]]) -> dict[str, object]:
+    """Return it as Message.understood keeps it: entities, mood, urgency, why, choices (label and probability)."""
+    return {
+        "entities": [entity.as_dict() for entity in named[:20]],
+        "mood": meant.mood,
+        "urgency": meant.urgency,
+        "why": list(meant.why),
+        "choices": [[label, round(share, 4)] for label, share in weighed],
+    }
 
 
 def product_names(source_id: int) -> dict[str, str]:

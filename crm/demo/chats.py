@@ -143,6 +143,38 @@ SCRIPTS: dict[str, tuple[Script, ...]] = {
     ),
 }
 
+# Chats the assistant answered alone; its answers are the shop's articles for the intent, so only visitors' lines stand here.
+ANSWERED: dict[str, tuple[Script, ...]] = {
+    "en": (
+        Script("delivery_time", ("if I order tonight, when would it get to Lyon?", "perfect, thanks"), (), 5),
+        Script("delivery_cost", ("what do you charge for shipping, and is there a free limit?", "great thanks!"), (), 5),
+        Script("return_policy", ("how many days do I have to send something back?", "ok thank you"), (), 4),
+        Script("return_policy", ("is returning free if it just isn't my style?",), (), 4),
+        Script("payment_methods", ("can I split the payment in three?", "thanks, good to know"), (), 5),
+        Script("loyalty_points", ("do the rings expire at some point?",), (), 4),
+        Script("invoice_request", ("where do I download the invoice?", "found it, cheers"), (), 5),
+        Script("account_access", ("the reset mail for my password never comes",), (), 3),
+        Script("discount_question", ("anything off for students?",), (), 4),
+        Script("warranty_repair", ("how long is the guarantee on a kettle?", "thanks"), (), 5),
+        Script("international_shipping", ("do you deliver to Canada?",), (), 4),
+        Script("unsubscribe", ("how do I stop the newsletter",), (), 4),
+    ),
+    "zh-hans": (
+        Script("delivery_time", ("今晚下单，大概几天能到广州？", "好的谢谢"), (), 5),
+        Script("delivery_cost", ("满多少包邮呀", "明白了，谢谢"), (), 5),
+        Script("return_policy", ("买回来不喜欢，几天内可以退？", "谢谢"), (), 5),
+        Script("return_policy", ("退货的运费谁出",), (), 4),
+        Script("payment_methods", ("可以用花呗分期吗", "好的"), (), 5),
+        Script("loyalty_points", ("年轮会过期吗",), (), 4),
+        Script("invoice_request", ("电子发票在哪里下载", "找到了，谢谢"), (), 5),
+        Script("account_access", ("密码忘了，验证码一直收不到",), (), 3),
+        Script("discount_question", ("学生有优惠吗",), (), 4),
+        Script("warranty_repair", ("水壶保修多久", "谢谢"), (), 5),
+        Script("international_shipping", ("能寄到新加坡吗，关税怎么算",), (), 4),
+        Script("unsubscribe", ("不想再收到促销短信了，怎么退订",), (), 4),
+    ),
+}
+
 # Chats still waiting for a person when the demo opens.
 WAITING: dict[str, tuple[Script, ...]] = {
     "en": (

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from crm.core.models import Source, User
-from crm.demo.chats import SCRIPTS, WAITING, Script
+from crm.demo.chats import ANSWERED, SCRIPTS, WAITING, Script
 from customers.models import Customer, Order
-from support import conversations, labels, tickets
+from support import conversations, knowledge, labels, phrases, tickets
 from support.models import Conversation
 from support.models.conversation import Author
 
@@ -30,11 +30,17 @@ def hold(*, source: Source, as_of: datetime, present: datetime, small: bool = Fa
     held = 0
     for _ in range(CHATS // 10 if small else CHATS):
         language = "zh-hans" if random.random() < 0.55 else "en"
-        script = SCRIPTS[language][int(random.integers(len(SCRIPTS[language])))]
+        # Two of five chats never needed a person.
+        answered = random.random() < 0.4
+        scripts = ANSWERED if answered else SCRIPTS
+        script = scripts[language][int(random.integers(len(scripts[language])))]
         customer_id = int(random.choice(by_language[language]))
         # Denser towards today, during support hours.
         began = as_of - timedelta(days=int(170 * (1 - random.random() ** 0.6)) + 1) + timedelta(hours=float(random.uniform(1, 12)))
-        _chat(source, customer_id, language, script, began, agent, random)
+        if answered:
+            _by_assistant(source, customer_id, language, script, began, random)
+        else:
+            _chat(source, customer_id, language, script, began, agent, random)
         held += 1
     for language, scripts in WAITING.items():
         for number, script in enumerate(scripts):
@@ -67,6 +73,33 @@ def _chat(source: Source, customer_id: int, language: str, script: Script, began
         conversations.rate(conversation_id=conversation.pk, csat=score, now=at + timedelta(minutes=1))
 
 
+def _by_assistant(source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator) -> None:
+    """Hold a chat the assistant answered alone, from the shop's own articles, as its replies look.
+
+    The message gets no certainty here: a model judges it later, like any other nobody has judged.
+    """
+    quoted = knowledge.quote_for(intent=script.intent, language=language)
+    if quoted is None:
+        return
+    conversation, at = _begun(source, customer_id, language, began, random), began
+    posted = conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=script.visitor[0], now=at, cause="demo")
+    at += timedelta(seconds=2)
+    conversations.post(conversation_id=conversation.pk, author=Author.BOT, text=quoted.text, kind="answer", data=quoted.source(), now=at, cause="demo")
+    knowledge.mark_quoted(text_id=quoted.text_id, at=at)
+    for line in script.visitor[1:]:
+        at += timedelta(seconds=float(random.uniform(15, 60)))
+        conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=line, now=at, cause="demo")
+        conversations.post(
+            conversation_id=conversation.pk, author=Author.BOT, text=phrases.say("thanks", language), now=at + timedelta(seconds=2), cause="demo"
+        )
+    Conversation.objects.filter(pk=conversation.pk).update(intent=script.intent)
+    conversations.mark_read(conversation_id=conversation.pk, seq=posted.message.seq + 1, by_visitor=True, now=at)
+    at += timedelta(minutes=30)
+    conversations.close(conversation_id=conversation.pk, by=None, now=at, cause="demo")
+    if script.score and random.random() < 0.5:
+        conversations.rate(conversation_id=conversation.pk, csat=int(np.clip(script.score + random.integers(-1, 2), 1, 5)), now=at + timedelta(minutes=1))
+
+
 def _wait(source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator) -> None:
     _opened(source, customer_id, language, script, began, random)
 
@@ -75,21 +108,24 @@ def _opened(
     source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator
 ) -> tuple[Conversation, int, datetime]:
     """Open a verified visitor's chat with its first line and hand it over; return it, the line's id and the time."""
-    customer = Customer.objects.get(pk=customer_id)
     number = Order.objects.filter(customer_id=customer_id).order_by("-placed_at", "-pk").values_list("external_id", flat=True).first() or ""
-    visitor_id = "".join(f"{part:08x}" for part in random.integers(0, 2**32, 4, dtype=np.uint64))
-    conversation = conversations.open(
+    conversation = _begun(source, customer_id, language, began, random)
+    # Handed over first, without the assistant: it answers what is asked now, not what was asked last month.
+    conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=began, cause="demo")
+    at = began + timedelta(seconds=5)
+    posted = conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=script.visitor[0].replace("{order}", number), now=at)
+    return conversation, posted.message.pk, at
+
+
+def _begun(source: Source, customer_id: int, language: str, began: datetime, random: np.random.Generator) -> Conversation:
+    """Open a verified visitor's chat, nothing said yet."""
+    return conversations.open(
         source_id=source.pk,
-        visitor_id=visitor_id,
+        visitor_id="".join(f"{part:08x}" for part in random.integers(0, 2**32, 4, dtype=np.uint64)),
         now=began,
         language=language,
         customer_id=customer_id,
         is_verified=True,
-        visitor_name=customer.name,
+        visitor_name=Customer.objects.values_list("name", flat=True).get(pk=customer_id),
         is_demo=True,
     )
-    # Handed over first: an assistant that answers now would speak into a chat of last month.
-    conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=began)
-    at = began + timedelta(seconds=5)
-    posted = conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=script.visitor[0].replace("{order}", number), now=at)
-    return conversation, posted.message.pk, at

@@ -290,3 +290,27 @@ def test_hostile_markdown_stays_text(sign_on: Callable[[User], Client], agent: U
 def test_old_messages_are_not_queued(talk: Conversation, agent: User) -> None:
     said(talk, "unclear", sent_at=clock.now() - timedelta(days=90))
     assert not labelling.waiting(viewer=agent, now=clock.now()).exists()
+
+
+def test_messages_nobody_judged_are_judged_later_and_labelled_ones_are_left(talk: Conversation, agent: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    from support import judging, labels, triage
+    from support.triage import Decision, Triage
+
+    def judged(pairs: list[tuple[str, str]]) -> list[Triage]:
+        return [Triage("delivery_time", 0.8, True, language, Decision.ANSWER, version=5, weighed=(("delivery_time", 0.8),)) for _, language in pairs]
+
+    monkeypatch.setattr(triage, "judged", judged)
+    plain = said(talk, "MM20483 still not here!!", intent="", confidence=None, in_scope=None, intent_version=None)
+    taught = said(talk, "how long", intent="", confidence=None, in_scope=None, intent_version=None)
+    labels.label(message_id=taught.pk, label="delivery_time", by=agent, now=clock.now())
+
+    assert judging.catch_up(now=clock.now()) == 1
+    assert judging.catch_up(now=clock.now()) == 0
+    plain.refresh_from_db()
+    taught.refresh_from_db()
+    assert (plain.intent, plain.intent_version, taught.intent_version) == ("delivery_time", 5, None)
+    assert plain.understood["entities"][0]["text"] == "MM20483"
+    assert plain.understood["urgency"] == "high"
+    labels.label(message_id=plain.pk, label="order_status", by=agent, now=clock.now())
+    (week,) = learning_report.weeks(now=clock.now())
+    assert (week.labelled, week.corrected) == (1, 1)
