@@ -105,6 +105,14 @@ def _none(_data: Mapping[str, Any], _currency: str) -> str:
     return _("No order yet")
 
 
+def _neighbours(data: Mapping[str, Any], _currency: str) -> str:
+    return _("Of %(asked)s people who had browsed like this, %(bought)s ordered within %(days)s") % {
+        "asked": formats.number(data["asked"]),
+        "bought": formats.number(data["bought"]),
+        "days": _days(data["days"]),
+    }
+
+
 def _base(_data: Mapping[str, Any], _currency: str) -> str:
     return _("The shop's average buyer")
 
@@ -131,6 +139,7 @@ _SENTENCES = {
     "first_order": _first,
     "came_back": _back,
     "no_orders": _none,
+    "neighbours": _neighbours,
     "base": _base,
     "frequency": _frequency,
     "silence": _silence,

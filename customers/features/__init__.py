@@ -7,8 +7,8 @@
 The same code serves training and refresh.  What each feature means: `catalogue()`; docs/algorithms/features.md.
 """
 
-from customers.features.builder import Context, build, build_parts, catalogue, prepare
+from customers.features.builder import Context, Parts, build, build_parts, catalogue, prepare
 from customers.features.kept import pack, recipe_of, stored
 from customers.features.table import Feature, FeatureTable
 
-__all__ = ["Context", "Feature", "FeatureTable", "build", "build_parts", "catalogue", "pack", "prepare", "recipe_of", "stored"]
+__all__ = ["Context", "Feature", "FeatureTable", "Parts", "build", "build_parts", "catalogue", "pack", "prepare", "recipe_of", "stored"]

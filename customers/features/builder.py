@@ -20,6 +20,8 @@ from customers.features.table import Feature, FeatureTable
 from customers.ml.dataset import Currencies, currencies
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from customers.features.browsing import Browsing
@@ -166,11 +168,21 @@ def build(*, as_of: datetime, customer_range: tuple[int, int] | None = None, sam
     return build_parts(as_of=as_of, customer_range=customer_range, sample=sample, context=context).table
 
 
-def build_parts(*, as_of: datetime, customer_range: tuple[int, int] | None = None, sample: float = 1.0, context: Context | None = None) -> Parts:
-    """Return the features together with the orders, goods and browsing they were made of. Arguments as for `build`."""
+def build_parts(
+    *,
+    as_of: datetime,
+    customer_range: tuple[int, int] | None = None,
+    sample: float = 1.0,
+    context: Context | None = None,
+    customer_ids: Sequence[int] | None = None,
+) -> Parts:
+    """Return the features together with the orders, goods and browsing they were made of. Arguments as for `build`.
+
+    customer_ids: only these.
+    """
     context = context or prepare(as_of=as_of)
     low, high = customer_range or (None, None)
-    scope = Scope(as_of, low, high, max(1, min(SAMPLE_PARTS, round(sample * SAMPLE_PARTS))))
+    scope = Scope(as_of, low, high, max(1, min(SAMPLE_PARTS, round(sample * SAMPLE_PARTS))), None if customer_ids is None else tuple(customer_ids))
     who = streams.read(_WHO.format(who=scope.where("c.id")), {**scope.params, **context.params}, _WHO_COLUMNS)
     willing = np.flatnonzero(who["refused"] == 0)
     willing = willing[np.argsort(who["customer"][willing], kind="stable")]

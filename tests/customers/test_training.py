@@ -237,7 +237,7 @@ def test_a_young_shop_gets_a_reason_and_keeps_its_baseline() -> None:
 
 
 def test_training_takes_a_fixed_number_of_statements(shop: None, django_assert_max_num_queries: Any) -> None:
-    with django_assert_max_num_queries(45):
+    with django_assert_max_num_queries(72):
         registry.run("value", as_of=NOW)
 
 
