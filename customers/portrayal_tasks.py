@@ -43,3 +43,12 @@ def measure_drift(**_unknown: object) -> None:
     from customers import drift
 
     drift.measure(as_of=clock.now())
+
+
+@shared_task(queue="default")
+def renew_insight(name: str, params: dict[str, str] | None = None, **_unknown: object) -> None:
+    """Count the figures of one insight page anew, so that nobody waits for them."""
+    from customers.insights import pages
+
+    if name in pages.NAMES:
+        pages.renew(name=name, params=params or {}, at=clock.now())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from django.core.cache import cache
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
-from customers.insights import causes, retention, stock
+from customers.insights import causes, queries, retention, stock
 from customers.insights.sheets import Sheet
 
 NAMES: Mapping[str, str | Promise] = {
@@ -45,7 +46,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class InsightPage:
-    """cell: of the RFM map, opened; None on other pages."""
+    """cell: of the RFM map, opened; None on other pages.  as_of: when the oldest figure was counted."""
 
     name: str
     title: str
@@ -55,11 +56,42 @@ class InsightPage:
     switch: Sequence[Choice]
     sheets: Sequence[Sheet]
     cell: stock.Cell | None
+    as_of: datetime | None
 
 
 def insight_page(*, name: str, params: Mapping[str, str], at: datetime) -> InsightPage:
-    """Return one page. Raises KeyError for an unknown name. Nonsense in the parameters is ignored."""
-    title = NAMES[name]
+    """Return one page. Raises KeyError for an unknown name. Nonsense in the parameters is ignored.
+
+    Figures older than a few minutes are shown with their time, and a worker is asked for new ones.
+    """
+    title, seen = NAMES[name], queries.Freshness()
+    token = queries.freshness.set(seen)
+    try:
+        page = _page(name, str(title), params, at)
+    finally:
+        queries.freshness.reset(token)
+    current = next((value for parameter in ("unit", "measure") if (value := params.get(parameter))), "")
+    if seen.is_stale and cache.add(f"insights:renewing:{name}:{current[:20]}", 1, queries.RENEW_SECONDS):
+        _renew(name, {parameter: value for parameter, value in params.items() if parameter in {"unit", "measure"}})
+    return replace(page, as_of=datetime.fromtimestamp(seen.oldest, tz=UTC) if seen.oldest else None)
+
+
+def renew(*, name: str, params: Mapping[str, str], at: datetime) -> None:
+    """Ask everything a page shows anew and keep it; for workers."""
+    token = queries.freshness.set(queries.Freshness(must_ask=True))
+    try:
+        _page(name, "", params, at)
+    finally:
+        queries.freshness.reset(token)
+
+
+def _renew(name: str, params: dict[str, str]) -> None:
+    from customers import portrayal_tasks
+
+    portrayal_tasks.renew_insight.delay(name, params)
+
+
+def _page(name: str, title: str, params: Mapping[str, str], at: datetime) -> InsightPage:
     url = reverse("insights:page", args=[name])
     switch_title, choices, current, cell = "", [], "", None
     if name == "retention":
@@ -74,13 +106,14 @@ def insight_page(*, name: str, params: Mapping[str, str], at: datetime) -> Insig
             cell = stock.rfm_cell(recency=int(recency), frequency=int(frequency))
     return InsightPage(
         name=name,
-        title=str(title),
+        title=title,
         lead=str(LEADS[name]),
         tabs=[Choice(str(label), reverse("insights:page", args=[each]), each == name) for each, label in NAMES.items()],
         switch_title=switch_title,
         switch=[Choice(label, f"{url}?{parameter}={value}", value == current) for parameter, value, label in choices],
         sheets=_sheets(name, current, at),
         cell=cell,
+        as_of=None,
     )
 
 

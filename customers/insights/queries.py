@@ -1,11 +1,15 @@
-"""The figures behind the insight pages: one set-wise statement each, remembered for a few minutes. No words here.
+"""The figures behind the insight pages: one set-wise statement each, remembered for a while. No words here.
 
-Measured on 100,000 customers with 400,000 orders: each statement under a second cold, nothing when remembered.
+Measured on 100,000 customers with 400,000 orders on a busy machine of two cores: a page takes 0.6 to 4 s when nothing is
+remembered, 50 to 200 ms when it is; a worker renews what is older than five minutes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,21 +18,41 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
-KEEP_SECONDS = 300
+# An answer this young is taken as it is. An older one is still shown, while a worker asks anew; beyond KEEP_SECONDS the page waits.
+FRESH_SECONDS, KEEP_SECONDS = 300, 3600
+RENEW_SECONDS = 120
 Rows = list[tuple[Any, ...]]
 
 # Nobody is counted who has been merged away or has no name yet.
 _PEOPLE = "c.merged_into_id IS NULL AND NOT c.is_anonymous"
 
 
+@dataclass(slots=True)
+class Freshness:
+    """How old the answers of one page are. oldest: when its oldest was asked, seconds since 1970; None before the first.
+
+    is_stale: at least one should be asked anew.  must_ask: ask all anew, as the worker does.
+    """
+
+    oldest: float | None = None
+    is_stale: bool = False
+    must_ask: bool = False
+
+
+freshness: ContextVar[Freshness] = ContextVar("freshness")
+
+
 def remembered(name: str, ask: Callable[[], Rows], **options: object) -> Rows:
-    """Return the answer kept under this name and options, or ask and keep it."""
+    """Return the answer kept under this name and options, or ask and keep it; notes its age in `freshness`."""
     key = "insights:" + ":".join([name, *(f"{option}={value}" for option, value in sorted(options.items()))])
-    rows: Rows | None = cache.get(key)
-    if rows is None:
-        rows = ask()
-        cache.set(key, rows, KEEP_SECONDS)
-    return rows
+    seen = freshness.get(None) or Freshness()
+    kept: tuple[float, Rows] | None = None if seen.must_ask else cache.get(key)
+    if kept is None:
+        kept = (time.time(), ask())
+        cache.set(key, kept, KEEP_SECONDS)
+    seen.oldest = kept[0] if seen.oldest is None else min(seen.oldest, kept[0])
+    seen.is_stale = seen.is_stale or time.time() - kept[0] > FRESH_SECONDS
+    return kept[1]
 
 
 def _ask(sql: str, params: dict[str, Any]) -> Rows:

@@ -67,6 +67,11 @@ class PortraitCard:
     is_late: bool
 
     @property
+    def churn_version(self) -> int:
+        """The version of the churn model behind the risk, 0 for the stated baseline."""
+        return int((self.row.versions or {}).get("churn", 0) or 0)
+
+    @property
     def mood_number(self) -> str:
         """The mood of the reviews as a number from −1 to 1."""
         # Adding zero turns a rounded −0.0 into 0.0.

@@ -45,7 +45,7 @@ MOST_QUERIES = 12
 # One administrator per look: language and theme are kept with the account.
 VIEWERS = {("en", "light"): "viewer-en", ("zh-hans", "dark"): "viewer-zh"}
 # Trained from the shop's rows in a second or two each; the intents take longer and their page shows its untrained state.
-QUICK_MODELS = ("value", "lifecycle", "recommendations")
+QUICK_MODELS = ("value", "lifecycle", "recommendations", "churn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,13 @@ PLACES = (
     Place("segment", at("segments:detail", "segment")),
     Place("new segment", at("segments:new")),
     Place("segment builder", at("segments:edit", "segment")),
+    Place("insights: retention", lambda _shop: reverse("insights:page", args=["retention"])),
+    Place("insights: RFM map", lambda _shop: reverse("insights:page", args=["rfm"]) + "?r=1&f=1"),
+    Place("insights: lifecycle", lambda _shop: reverse("insights:page", args=["lifecycle"])),
+    Place("insights: value", lambda _shop: reverse("insights:page", args=["value"])),
+    Place("insights: churn", lambda _shop: reverse("insights:page", args=["churn"])),
+    Place("insights: returns", lambda _shop: reverse("insights:page", args=["returns"])),
+    Place("insights: reviews", lambda _shop: reverse("insights:page", args=["reviews"])),
     Place("campaigns", at("campaigns:list")),
     Place("new campaign", at("campaigns:new")),
     Place("campaign editor", at("campaigns:edit", "draft")),
@@ -96,6 +103,7 @@ PLACES = (
     Place("recommendations", at("recommendations:index")),
     Place("models", at("core:models")),
     Place("model", lambda _shop: reverse("core:model", args=["lifecycle"])),
+    Place("model with reasons", lambda _shop: reverse("core:model", args=["churn"])),
     Place("model without a version", lambda _shop: reverse("core:model", args=["intents"])),
     Place("jobs", at("core:jobs")),
     Place("job", at("core:job", "job")),

@@ -242,3 +242,25 @@ def test_an_empty_cell_opens_nothing() -> None:
     assert stock.rfm_cell(recency=1, frequency=1) is None
     assert Portrait.objects.count() == 1
     assert modelstore.champion("value") is None
+
+
+def test_old_figures_are_shown_with_their_time_while_new_ones_are_counted(marketer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of a minute ago is kept; that of ten minutes ago is shown once more and renewed; that of hours ago waits."""
+    clock = {"now": 1_000_000.0}
+    monkeypatch.setattr("customers.insights.queries.time.time", lambda: clock["now"])
+    url = reverse("insights:page", args=["rfm"])
+
+    def counted() -> int:
+        page = marketer.get(url).context["page"]
+        assert page.as_of.timestamp() <= clock["now"]
+        return len(page.sheets[0].rows)
+
+    PortraitFactory(recency_score=5, frequency_score=5)
+    assert counted() == 1
+    PortraitFactory(recency_score=1, frequency_score=1)
+    clock["now"] += 60
+    assert counted() == 1
+    clock["now"] += 600
+    # Tasks run at once here, after the page was made.
+    assert counted() == 1
+    assert counted() == 2
