@@ -139,6 +139,10 @@ class Running:
         available = "seed_demo" in get_commands() and not settings.CRM_PRODUCTION
         mark = places.run_dir(self._data_dir) / "demo-unfinished"
         again = self._options.reset_demo or mark.exists()
+        if not self._options.demo and _no_accounts() and "load_support_examples" in get_commands():
+            # A shop of one's own: the assistant learns the shipped intents at once; what it may say waits as drafts
+            # under Knowledge until somebody has read them. Safe to run twice, and no reason not to start.
+            self._step("examples", "load_support_examples", what="loading the assistant's examples and drafts of its articles")
         if not available or not self._options.demo or not (again or _no_accounts()):
             return True
         mark.touch()
