@@ -27,6 +27,8 @@ from customers.models import (
     Portrait,
     PortraitFeatures,
     PortraitFeedback,
+    PortraitRun,
+    PortraitShard,
     PortraitSnapshot,
     Product,
     QuarantinedEvent,
@@ -373,6 +375,25 @@ class PortraitSnapshotAdmin(_Fixed):
     list_select_related = ("customer",)
     search_fields = ("customer__name", "customer__email")
     date_hierarchy = "month"
+
+
+@admin.register(PortraitRun)
+class PortraitRunAdmin(_Fixed):
+    list_display = ("as_of", "cause", "job")
+    list_filter = ("cause",)
+    list_select_related = ("job",)
+    search_fields = ("job__title",)
+    date_hierarchy = "as_of"
+    exclude = ("yardstick",)
+
+
+@admin.register(PortraitShard)
+class PortraitShardAdmin(_Fixed):
+    list_display = ("run", "low", "high", "expected", "written", "seconds", "done_at")
+    list_filter = (("done_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("run",)
+    search_fields = ("run__job__title",)
+    date_hierarchy = "done_at"
 
 
 @admin.register(PortraitFeedback)

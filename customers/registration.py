@@ -10,7 +10,7 @@ from crm.core.learning import evaluating, registry
 from crm.core.learning.evaluating import Evaluation
 from crm.core.learning.registry import TrainingOutcome, TrainingTask
 from crm.core.registries import SearchSource, search_sources
-from customers import import_tasks, search
+from customers import import_tasks, search, tasks
 from customers import portrayal_tasks as portrayal_tasks  # Workers know its tasks from here on.
 
 
@@ -83,6 +83,7 @@ def register() -> None:
         SearchSource("products", "customers.view", search.products),
     ):
         search_sources[source.name] = source
+    job_kinds.register(JobKind(kind="portraits", label=_("Portraits"), enqueue=tasks.enqueue_portraits))
     job_kinds.register(JobKind(kind="import", label=_("Import"), enqueue=import_tasks.enqueue))
 
 

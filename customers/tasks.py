@@ -4,21 +4,65 @@ import logging
 
 from celery import shared_task
 
-from crm.core import clock
+from crm.core import clock, jobs
 from crm.core.errors import CrmError
+from crm.core.models import Job
+from crm.core.tasks import kept_alive
 from customers.models import Segment
 from customers.segmentation import membership
 
 logger = logging.getLogger(__name__)
 
 
+# Workers told of a refresh at once; each takes ranges until none is left, so more would find nothing to do.
+MOST_WORKERS = 16
+
+
 @shared_task(queue="learning")
-def refresh_portraits(customer_ids: list[int] | None = None, **_unknown: object) -> None:
-    """Recompute every portrait, or those of the given customers."""
+def refresh_portraits(customer_ids: list[int] | None = None, job_id: int | None = None, **_unknown: object) -> None:
+    """Recompute every portrait as a job shared among the bulk workers, or, at once, those of the given customers."""
     # numpy and SciPy load with the first refresh, not with every start of the program.
     from customers import portrait
+    from customers.portrait import runs
 
-    portrait.refresh(as_of=clock.now(), customer_ids=customer_ids)
+    if customer_ids is not None:
+        portrait.refresh(as_of=clock.now(), customer_ids=customer_ids)
+        return
+    job_id = job_id or runs.start(as_of=clock.now()).pk
+    try:
+        with kept_alive(job_id):
+            due = runs.plan(job_id)
+    except jobs.JobCancelled:
+        jobs.mark_cancelled(job_id)
+        return
+    except CrmError as error:
+        jobs.fail(job_id, error=error.text)
+        return
+    for _worker in range(min(due, MOST_WORKERS)):
+        refresh_portrait_ranges.delay(job_id)
+
+
+@shared_task(queue="bulk")
+def refresh_portrait_ranges(job_id: int, **_unknown: object) -> None:
+    """Take ranges of a planned refresh until none is left; any number of workers may run this at once."""
+    from customers.portrait import runs
+
+    try:
+        with kept_alive(job_id):
+            runs.work(job_id)
+    except jobs.JobCancelled:
+        jobs.mark_cancelled(job_id)
+    except CrmError as error:
+        jobs.fail(job_id, error=error.text)
+    except Exception as error:
+        # Left running, the job would be sent round for ever.
+        jobs.fail(job_id, error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def enqueue_portraits(job: Job) -> None:
+    """Send the task of a refresh again; the ranges already done stay done."""
+    refresh_portraits.delay(job_id=job.pk)
 
 
 @shared_task(queue="default")

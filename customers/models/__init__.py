@@ -7,7 +7,7 @@ from customers.models.customer import Customer
 from customers.models.identity import Identity, Merge
 from customers.models.order import Order, OrderLine, Return, ReturnLine
 from customers.models.review import Review
-from customers.models.scores import Portrait, PortraitFeatures, PortraitFeedback, PortraitSnapshot
+from customers.models.scores import Portrait, PortraitFeatures, PortraitFeedback, PortraitRun, PortraitShard, PortraitSnapshot
 from customers.models.segment import Segment, SegmentMembership
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "Portrait",
     "PortraitFeatures",
     "PortraitFeedback",
+    "PortraitRun",
+    "PortraitShard",
     "PortraitSnapshot",
     "Product",
     "QuarantinedEvent",

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from crm.core.models import Job
 from customers.models.customer import Customer
 
 # For rows written by COPY, which knows no Python defaults.
@@ -166,3 +167,41 @@ class PortraitFeedback(models.Model):
 
     def __str__(self) -> str:
         return f"{self.statement}: {self.verdict}"
+
+
+class PortraitRun(models.Model):
+    """One refresh of everybody, shared among workers. yardstick: the shop as measured at its beginning, null until then."""
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="portrait_run", verbose_name=_("job"))
+    as_of = models.DateTimeField(_("facts up to"))
+    cause = models.CharField(_("cause"), max_length=40, blank=True)
+    yardstick = models.JSONField(_("yardstick"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("refresh of portraits")
+        verbose_name_plural = _("refreshes of portraits")
+        ordering = ["-as_of"]
+
+    def __str__(self) -> str:
+        return f"{self.as_of:%Y-%m-%d %H:%M}"
+
+
+class PortraitShard(models.Model):
+    """One range of customers of a refresh, ids from low to below high; done_at is empty while it is due."""
+
+    run = models.ForeignKey(PortraitRun, on_delete=models.CASCADE, related_name="shards", verbose_name=_("refresh"))
+    low = models.BigIntegerField(_("from"))
+    high = models.BigIntegerField(_("to below"))
+    expected = models.PositiveIntegerField(_("customers"), default=0)
+    written = models.PositiveIntegerField(_("written"), default=0)
+    seconds = models.FloatField(_("seconds"), default=0)
+    done_at = models.DateTimeField(_("done"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("range of a refresh")
+        verbose_name_plural = _("ranges of a refresh")
+        ordering = ["run", "low"]
+        constraints = [models.UniqueConstraint(fields=["run", "low"], name="portraitshard_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.low}–{self.high}"

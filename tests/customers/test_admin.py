@@ -36,6 +36,11 @@ from tests.world import NOW
 
 pytestmark = pytest.mark.django_db
 
+
+def _portrait_run(n: int) -> models.PortraitRun:
+    return models.PortraitRun.objects.create(job=Job.objects.create(kind="portraits", title=f"refresh {n}"), as_of=NOW, cause="test")
+
+
 MAKERS: dict[type[Model], Callable[[int], Any]] = {
     models.Customer: lambda _n: PortraitFactory().customer,
     models.Identity: lambda _n: IdentityFactory(),
@@ -56,6 +61,8 @@ MAKERS: dict[type[Model], Callable[[int], Any]] = {
     models.Review: lambda _n: ReviewFactory(),
     models.Portrait: lambda _n: PortraitFactory(),
     models.PortraitFeatures: lambda _n: models.PortraitFeatures.objects.create(customer=CustomerFactory(), recipe="0", values=b"", as_of=NOW),
+    models.PortraitRun: lambda n: _portrait_run(n),
+    models.PortraitShard: lambda n: models.PortraitShard.objects.create(run=_portrait_run(n), low=0, high=5),
     models.PortraitSnapshot: lambda _n: models.PortraitSnapshot.objects.create(customer=CustomerFactory(), month=NOW.date().replace(day=1), as_of=NOW),
     models.PortraitFeedback: lambda _n: models.PortraitFeedback.objects.create(
         customer=CustomerFactory(), statement="stage", verdict="wrong", user=UserFactory(), at=NOW
