@@ -3,11 +3,16 @@
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import job_kinds
+from crm.core.learning import evaluating
 
 
 def register() -> None:
     """Fill the registries; called once from CoreConfig.ready()."""
     from crm.core import tasks
 
+    evaluating.register(
+        evaluating.Evaluation("text", "crm.core.text.evaluate_text"),
+        evaluating.Evaluation("intents", "crm.core.text.evaluate_text"),
+    )
     job_kinds.register(job_kinds.JobKind(tasks.TRAIN, _("Training"), tasks.enqueue_training))
     job_kinds.register(job_kinds.JobKind(tasks.REMOVE_DEMO, _("Remove demo data"), tasks.enqueue_demo_removal))

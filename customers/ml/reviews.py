@@ -13,7 +13,8 @@ import numpy as np
 
 from crm.core.learning.evaluation import accuracy, auroc, bootstrap, calibration_error, macro_f1
 from crm.core.learning.reports import ModelReport, ReportedFigure, calibration_bins
-from crm.core.text.classifier import Explanation, TextClassifier, TooFewExamples
+from crm.core.text.classifier import TextClassifier, TooFewExamples
+from crm.core.text.results import Explanation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from crm.core.text.classifier import OutOfSample, TextClassifier
+    from crm.core.text.classifier import TextClassifier
+    from crm.core.text.results import OutOfSample
 
 BASELINE = "character and word n-grams"
 

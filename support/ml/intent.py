@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from crm.core.text.classifier import Explanation, Predictions, TextClassifier
+from crm.core.text.classifier import TextClassifier
+from crm.core.text.results import Explanation, Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,21 +11,25 @@ characters, the n-grams have the rest.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from crm.core.errors import CrmError
+from crm.core.learning.evaluation import stratified_folds
 from crm.core.text import encoder
 from crm.core.text.blend import Blend
 from crm.core.text.heads import ExemplarHead, LinearHead, TextFeatures
-from crm.core.text.members import Material, NgramMember, ToneMember
+from crm.core.text.members import Material
 from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, WORD, NgramFeatures, clean
 from crm.core.text.results import Explanation, OutOfSample, Predictions, WordWeight
+from crm.core.text.roster import Member, chosen_members
 from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, Calibration, ScopeGate, cross_fitted, signals
+from crm.core.text.stored import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -38,14 +42,12 @@ IMAGINED_GROUPS = 5
 IMAGINED_ROWS = 3_000
 # Fewer classes than this leave nothing to imagine out-of-scope texts from.
 FEWEST_CLASSES_FOR_A_GATE = 4
-# Rows from which n-grams alone read Chinese as well as with a gloss, whose forward pass is then spared.
-GLOSSES_UP_TO = 5_000
-# Up to this many classes the tone of a text matters, and all n-grams are weighed one class against the rest.
-FEW_CLASSES = 8
 # Fewer rows than this give the other members nothing to be weighed on.
 FEWEST_TO_JOIN = 150
 # With a fine-tuned member one row in this many is kept out of its learning, to weigh and calibrate on.
 HELD_OUT = 7
+# Texts predicted at a time: their kernel with 16,000 exemplars takes 130 MB.
+TOGETHER = 2_048
 # Words of one text that are explained; each costs two passes of the encoder.
 MOST_EXPLAINED_WORDS = 40
 
@@ -64,18 +66,19 @@ class EncoderChanged(CrmError):
     status = 503
 
 
-class TextClassifier:
+class TextClassifier(Stored):
     """Learns labels from example texts.
 
-    seed: decides folds only; the same texts and seed give the same model.
+    seed: decides folds and first weights only; the same texts and seed give the same model.
     use_encoder: None = if available.  expected_out_of_scope: see ScopeGate.  exemplar_limit: rows beyond which the
-    linear head is used.
+    linear head is used.  finetune: a fine-tuned transformer joins too, "auto" where that pays and fits `seconds`;
+    base: the transformer it starts from, see finetune.  say: told of progress.  cancelled: asked whether to stop.
 
-    After `fit`: `classes_`, `uses_encoder_`, `gate_` (None where every text is in scope), and, not saved with the model,
-    `out_of_sample_` over the rows `kept_rows_` (row numbers of the texts given, repeats left out).
+    After `fit`: `classes_`, `uses_encoder_`, `gate_` (None where every text is in scope), `members_` and `blend_`,
+    `candidates_` (accuracy of each member alone, out of sample), `notes_`, `description_`, and, not saved with the model,
+    `out_of_sample_` over the rows `kept_rows_` (row numbers of the texts given, repeats left out; with a fine-tuned
+    member those it has not seen).
     """
-
-    format = 1
 
     def __init__(
         self,
@@ -85,12 +88,22 @@ class TextClassifier:
         encoder_weight: float = ENCODER_WEIGHT,
         expected_out_of_scope: float = EXPECTED_OUT_OF_SCOPE,
         exemplar_limit: int = EXEMPLAR_LIMIT,
+        finetune: bool | Literal["auto"] = False,
+        base: str = "",
+        folder: Path | None = None,
+        say: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> None:
         self.seed = seed
         self.use_encoder = use_encoder
         self.encoder_weight = encoder_weight
         self.expected_out_of_scope = expected_out_of_scope
         self.exemplar_limit = exemplar_limit
+        self.finetune = finetune
+        self.base = base
+        self.folder = folder
+        self.say = say or _silent
+        self.cancelled = cancelled
 
     def fit(self, texts: Sequence[str], labels: Sequence[str], out_of_scope: Sequence[str] = ()) -> Self:
         """Learn from texts and their labels, and from texts that fit none.
@@ -104,36 +117,72 @@ class TextClassifier:
         if len(classes) < 2:
             raise TooFewExamples(f"There are texts of {len(classes)} classes; at least two are needed.", classes=len(classes))
         self.classes_ = tuple(str(name) for name in classes)
+        count = len(self.classes_)
         self.uses_encoder_ = encoder.available() if self.use_encoder is None else self.use_encoder
         self._encoder_print = encoder.fingerprint() if self.uses_encoder_ else ""
-        self.ngrams_ = NgramFeatures(fewest=1 if len(texts) < 5000 else 2)
+        many = len(texts) >= MANY_TEXTS
+        # Chinese that the encoder would read through a gloss only.
+        self.glosses_ = not many
+        self.ngrams_ = NgramFeatures(fewest=2 if many else 1, bits=MORE_BITS if many else BITS)
         everything = [*texts, *out_of_scope]
-        features = self._joined(everything, self.ngrams_.fit_transform(everything))
-        columns = len(self.classes_) + bool(len(out_of_scope))
-        all_codes = np.concatenate([codes, np.full(len(out_of_scope), len(self.classes_), dtype=np.int64)])
-        few = len(everything) <= self.exemplar_limit
-        self.head_ = ExemplarHead() if few else LinearHead(seed=self.seed)
-        scores = self.head_.fit(features, all_codes, columns)
+        self.say(f"reading {len(everything)} texts")
+        material = self._material(everything, self.ngrams_.fit_transform(everything))
+        all_codes = np.concatenate([codes, np.full(len(out_of_scope), count, dtype=np.int64)])
+        self.head_ = ExemplarHead() if len(everything) <= self.exemplar_limit else LinearHead(seed=self.seed)
+        self.say(f"learning: {self.head_.kind} head")
+        scores = self.head_.fit(material.features, all_codes, count + bool(len(out_of_scope)))
         inside, outside = scores[: len(codes)], scores[len(codes) :]
-        self.calibration_ = Calibration().fit(inside[:, : len(self.classes_)], codes)
-        probabilities = cross_fitted(inside[:, : len(self.classes_)], codes, seed=self.seed)
-        predicted = probabilities.argmax(1)
-        self._fit_gate(inside, outside, right=predicted == codes, codes=codes)
+        self._fit_gate(inside, outside, right=inside[:, :count].argmax(1) == codes, codes=codes)
         inside_score, outside_score = self._scope_of_training(inside, outside)
+        joined, seen = self._join_members(material.rows(slice(0, len(codes))), codes, inside[:, :count])
+        self.kept_rows_ = [self.kept_rows_[row] for row in seen]
+        codes, inside_score = codes[seen], inside_score[seen]
+        self.calibration_ = Calibration().fit(joined, codes)
+        probabilities = cross_fitted(joined, codes, seed=self.seed)
         threshold = self.gate_.threshold_ if self.gate_ else 0.0
         self.out_of_sample_ = OutOfSample(
             classes=self.classes_,
             codes=codes,
-            predicted=predicted,
+            predicted=probabilities.argmax(1),
             confidence=probabilities.max(1),
             probabilities=probabilities,
-            served=self.calibration_.probabilities(inside[:, : len(self.classes_)]),
+            served=self.calibration_.probabilities(joined),
             in_scope=inside_score >= threshold,
             scope_score=inside_score,
             outside_score=outside_score,
             outside_refused=outside_score < threshold,
         )
+        self.candidates_["all joined"] = float((probabilities.argmax(1) == codes).mean())
         return self
+
+    def _join_members(self, material: Material, codes: NDArray[np.int64], primary: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Fit the other members and the blend; return the joined scores (r, k) of the rows (r,) no member has seen."""
+        count, rows = len(self.classes_), len(codes)
+        self.notes_: list[str] = [] if self.uses_encoder_ else ["No text encoder was available: the model rests on n-grams alone."]
+        self.members_: list[Member] = []
+        if rows >= FEWEST_TO_JOIN:
+            self.members_ = chosen_members(material, codes, classes=count, owner=self)
+        # Rows that a member too slow for folds keeps for judging; the same for all of them.
+        apart = any(member.needs_held_out for member in self.members_)
+        held_out = stratified_folds(codes, folds=HELD_OUT, seed=self.seed) == 0 if apart else np.zeros(rows, dtype=bool)
+        scores = [primary]
+        for member in self.members_:
+            self.say(f"learning: {member.kind}")
+            found = member.fit(material, codes, count, held_out if member.needs_held_out else np.zeros(rows, dtype=bool))
+            scores.append(found)
+        if reason := next((why for member in self.members_ if (why := getattr(member, "fell_back_", ""))), ""):
+            self.notes_.append(reason)
+        seen = np.flatnonzero(np.all([~np.isnan(each[:, 0]) for each in scores], axis=0))
+        names = [self.head_.kind, *(member.kind for member in self.members_)]
+        self.candidates_ = {name: float((each[seen].argmax(1) == codes[seen]).mean()) for name, each in zip(names, scores, strict=True)}
+        commonest = int(np.bincount(codes).argmax())
+        self.candidates_["baseline: the commonest label"] = float((codes[seen] == commonest).mean())
+        self.blend_: Blend | None = None
+        if self.members_:
+            self.blend_ = Blend().fit([each[seen] for each in scores], codes[seen], material.read[seen])
+            primary = self.blend_.join([each[seen] for each in scores], material.read[seen])
+        self.description_ = " + ".join(names)
+        return primary, seen
 
     def _fit_gate(self, inside: NDArray[Any], outside: NDArray[Any], *, right: NDArray[np.bool_], codes: NDArray[np.int64]) -> None:
         self.gate_: ScopeGate | None = None
@@ -173,9 +222,16 @@ class TextClassifier:
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Return label, confidence and scope of each text; raises EncoderMissing, EncoderCorrupt or EncoderChanged."""
-        scores, nearest, rows = self.head_.scores(self._features(texts))
-        inside = scores[:, : len(self.classes_)]
-        probabilities = self.calibration_.probabilities(inside)
+        parts = [self._predicted(texts[begin : begin + TOGETHER]) for begin in range(0, max(len(texts), 1), TOGETHER)]
+        if len(parts) == 1:
+            return parts[0]
+        names = ("labels", "confidence", "in_scope", "scope_score", "probabilities", "nearest")
+        return Predictions(classes=self.classes_, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+    def _predicted(self, texts: Sequence[str]) -> Predictions:
+        material = self._material(texts, self.ngrams_.transform(texts))
+        scores, nearest, rows = self.head_.scores(material.features)
+        probabilities = self.calibration_.probabilities(self._joined_scores(scores, material))
         best = probabilities.argmax(1)
         scope = self.gate_.score(signals(scores, nearest, classes=len(self.classes_))) if self.gate_ else np.ones(len(texts))
         return Predictions(
@@ -187,6 +243,13 @@ class TextClassifier:
             probabilities=probabilities,
             nearest=np.asarray(rows, dtype=np.int64),
         )
+
+    def _joined_scores(self, scores: NDArray[np.float32], material: Material) -> NDArray[np.float32]:
+        """Return the blended scores (n, k); scores: of the head, with or without an out-of-scope column."""
+        inside = scores[:, : len(self.classes_)]
+        if self.blend_ is None:
+            return inside
+        return self.blend_.join([inside, *(member.scores(material) for member in self.members_)], material.read)
 
     def explain(self, text: str, *, label: str | None = None) -> Explanation:
         """Return what each word contributes to the text's label (or to `label`).
@@ -200,8 +263,9 @@ class TextClassifier:
         spans = [(match.group(), match.start(), match.end()) for match in re.finditer(WORD, text)][:MOST_EXPLAINED_WORDS]
         without = [text[:start] + " " + text[end:] for _, start, end in spans]
         alone = [word for word, _, _ in spans]
-        scores, _, _ = self.head_.scores(self._features([text, "", *without, *alone]))
-        inside = self.calibration_.logits(scores[:, : len(self.classes_)])
+        given = [text, "", *without, *alone]
+        material = self._material(given, self.ngrams_.transform(given))
+        inside = self.calibration_.logits(self._joined_scores(self.head_.scores(material.features)[0], material))
         value = inside[:, column] - (inside.sum(1) - inside[:, column]) / max(len(self.classes_) - 1, 1)
         full, base, count = float(value[0]), float(value[1]), len(spans)
         weights = ((full - value[2 : 2 + count]) + (value[2 + count :] - base)) / 2
@@ -218,76 +282,31 @@ class TextClassifier:
             nearest=int(prediction.nearest[0]),
         )
 
-    def _features(self, texts: Sequence[str]) -> TextFeatures:
-        return self._joined(texts, self.ngrams_.transform(texts))
-
-    def _joined(self, texts: Sequence[str], ngrams: Any) -> TextFeatures:
+    def _material(self, texts: Sequence[str], ngrams: Any) -> Material:
+        words_from = self.ngrams_.words_from
         if not self.uses_encoder_:
-            return TextFeatures(vectors=None, weight=np.zeros(len(texts), dtype=np.float32), ngrams=ngrams)
-        vectors, known = encoder.encode_with_knowledge(texts)
+            weight = np.zeros(len(texts), dtype=np.float32)
+            return Material(texts=texts, features=TextFeatures(vectors=None, weight=weight, ngrams=ngrams), middle=None, words_from=words_from)
         if encoder.encoder_info().fingerprint != self._encoder_print:
             raise EncoderChanged("The text encoder has changed since this model was trained; retrain the model.")
+        vectors, middle, known = encoder.encode_with_middle(texts, skip_glossed=not self.glosses_)
         # Squared: half-known text is mostly noise to the encoder (leave-one-out on the shipped Chinese intents).
         weight = (self.encoder_weight * known**2).astype(np.float32)
-        return TextFeatures(vectors=vectors, weight=weight, ngrams=ngrams)
+        return Material(texts=texts, features=TextFeatures(vectors=vectors, weight=weight, ngrams=ngrams), middle=middle, words_from=words_from)
 
-    def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Return (tensors, config): all that `from_tensors` needs, fit for a safetensors and a JSON file."""
-        tensors = {f"ngrams.{name}": value for name, value in self.ngrams_.to_tensors().items()}
-        tensors |= {f"head.{name}": value for name, value in self.head_.to_tensors().items()}
-        calibration = self.calibration_
-        tensors |= {"calibration.bias": calibration.bias_, "calibration.stated": calibration.stated_, "calibration.observed": calibration.observed_}
-        config: dict[str, Any] = {
-            "format": self.format,
-            "seed": self.seed,
-            "classes": list(self.classes_),
-            "encoder": self._encoder_print,
-            "encoder_weight": self.encoder_weight,
-            "expected_out_of_scope": self.expected_out_of_scope,
-            "exemplar_limit": self.exemplar_limit,
-            "temperature": self.calibration_.temperature_,
-            "ngrams": self.ngrams_.to_config(),
-            "head": self.head_.to_config(),
-            "gate": None,
-        }
-        if self.gate_:
+    def parameters(self) -> dict[str, Any]:
+        """Return what was chosen in training, as JSON: weights of the members, threshold and what it promised."""
+        found: dict[str, Any] = {"classes": len(self.classes_), "encoder": self._encoder_print[:16], "glosses": self.glosses_}
+        if self.blend_ is not None:
+            found["weights"] = {"read": self.blend_.weights_[1].tolist(), "unread": self.blend_.weights_[0].tolist()}
+        if self.gate_ is not None:
             gate = self.gate_
-            tensors |= {"gate.mean": gate.mean_, "gate.spread": gate.spread_, "gate.weights": gate.weights_}
-            names = ("intercept_", "threshold_", "auroc_", "kept_", "right_", "refused_")
-            config["gate"] = {name.rstrip("_"): getattr(gate, name) for name in names}
-        return tensors, config
+            found["gate"] = {"threshold": gate.threshold_, "auroc": gate.auroc_, "kept": gate.kept_, "refused": gate.refused_, "expected": gate.expected}
+        return found
 
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
-        """Return the classifier saved by `to_tensors`; it predicts the same, but keeps no `out_of_sample_`."""
-        if config.get("format") != cls.format:
-            raise ValueError(f"text classifier format {config.get('format')} is not {cls.format}")
 
-        def under(prefix: str) -> dict[str, NDArray[Any]]:
-            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-        model = cls(
-            seed=config["seed"],
-            use_encoder=bool(config["encoder"]),
-            encoder_weight=config["encoder_weight"],
-            expected_out_of_scope=config["expected_out_of_scope"],
-            exemplar_limit=config["exemplar_limit"],
-        )
-        model.classes_ = tuple(config["classes"])
-        model.uses_encoder_, model._encoder_print = bool(config["encoder"]), config["encoder"]
-        model.ngrams_ = NgramFeatures.from_tensors(under("ngrams."), config["ngrams"])
-        heads: dict[str, type[ExemplarHead] | type[LinearHead]] = {kind.kind: kind for kind in (ExemplarHead, LinearHead)}
-        model.head_ = heads[config["head"]["kind"]].from_tensors(under("head."), config["head"])
-        calibration = model.calibration_ = Calibration()
-        calibration.temperature_ = config["temperature"]
-        calibration.bias_, calibration.stated_, calibration.observed_ = (tensors[f"calibration.{name}"] for name in ("bias", "stated", "observed"))
-        model.gate_ = None
-        if config["gate"] is not None:
-            gate = model.gate_ = ScopeGate(expected=model.expected_out_of_scope, seed=model.seed)
-            gate.mean_, gate.spread_, gate.weights_ = (tensors[f"gate.{name}"] for name in ("mean", "spread", "weights"))
-            for name, value in config["gate"].items():
-                setattr(gate, f"{name}_", value)
-        return model
+def _silent(_line: str) -> None:
+    return None
 
 
 def _without_repeats(texts: Sequence[str], labels: Sequence[str]) -> list[int]:

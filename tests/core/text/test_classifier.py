@@ -52,7 +52,8 @@ def test_chatter_is_refused(fitted):
 def test_out_of_sample_judgement_equals_refitting_without_the_row():
     texts, labels, outside = toy()
     whole = TextClassifier(seed=0, use_encoder=False).fit(texts, labels, outside)
-    features = whole._features([*texts, *outside])
+    everything = [*texts, *outside]
+    features = whole._material(everything, whole.ngrams_.transform(everything)).features
     codes = np.append(np.searchsorted(whole.classes_, labels), np.full(len(outside), 4))
     for row in (0, 50, len(texts) + 3):
         kept = np.delete(np.arange(len(codes)), row)

@@ -57,13 +57,13 @@ def test_chinese_is_read_through_its_gloss_and_counts_for_less():
 
 def test_encoder_that_reads_chinese_gets_no_gloss():
     loaded = encoder._loaded()
-    loaded._glosses = False
+    loaded.glosses = False
     try:
         _, known = encoder.encode_with_knowledge(["我的包裹到底在哪个城市里面呢"])
         # The packaged vocabulary knows few of these characters: without a gloss the text says little.
         assert known[0] < 0.7
     finally:
-        loaded._glosses = True
+        loaded.glosses = True
         loaded._cache.clear()
 
 
@@ -99,8 +99,8 @@ def test_changed_weights_are_refused(settings, tmp_path):
     copy = tmp_path / "model"
     copy.mkdir()
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
-        shutil.copy(encoder._packaged_folder() / name, copy / name)
-    weights = bytearray((encoder._packaged_folder() / "model.safetensors").read_bytes())
+        shutil.copy(encoder.packaged_folder() / name, copy / name)
+    weights = bytearray((encoder.packaged_folder() / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     settings.CRM_ENCODER = str(copy)
@@ -117,7 +117,7 @@ def test_changed_weights_are_refused(settings, tmp_path):
 @pytest.mark.usefixtures("_fresh")
 def test_damaged_file_is_corrupt(settings, tmp_path):
     copy = tmp_path / "model"
-    shutil.copytree(encoder._packaged_folder(), copy, ignore=lambda _, names: [name for name in names if name == "model.safetensors"])
+    shutil.copytree(encoder.packaged_folder(), copy, ignore=lambda _, names: [name for name in names if name == "model.safetensors"])
     (copy / "model.safetensors").write_bytes(b"not a tensor file")
     settings.CRM_ENCODER, settings.CRM_ENCODER_SHA256 = str(copy), ""
 

@@ -1,0 +1,52 @@
+"""Which members join the head of a text classifier, for how many texts of how many classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from crm.core.text.conv import ConvolutionMember
+from crm.core.text.finetuned import FEW_CLASSES, FinetunedMember, affordable
+from crm.core.text.members import Material, NgramMember, ToneMember
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Rows from which a network that starts from nothing learns more than the n-grams know already.
+FEWEST_TO_CONVOLVE = 3_000
+# Texts the encoder reads, for the tone of them to be learned.
+FEWEST_READ = 100
+
+
+class Member(Protocol):
+    """See members.py; needs_held_out: it is too slow for folds and judges held-out rows only."""
+
+    kind: str
+    needs_held_out: bool
+
+    def fit(self, material: Material, codes: NDArray[Any], classes: int, held_out: NDArray[Any]) -> NDArray[Any]: ...
+    def scores(self, material: Material) -> NDArray[Any]: ...
+    def to_tensors(self) -> dict[str, NDArray[Any]]: ...
+    def to_config(self) -> dict[str, Any]: ...
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self: ...
+
+
+KINDS: dict[str, type[Member]] = {kind.kind: kind for kind in (NgramMember, ToneMember, ConvolutionMember, FinetunedMember)}
+
+
+def chosen_members(material: Material, codes: NDArray[Any], *, classes: int, owner: Any) -> list[Member]:
+    """Return the members to fit, by what is known before any of them is: rows, classes, languages and settings."""
+    few, rows = classes <= FEW_CLASSES, len(codes)
+    members: list[Member] = [NgramMember(words_only=not few, penalty=0.3 if few else 0.5, seed=owner.seed)]
+    read = int(material.read.sum())
+    if few and material.middle is not None and read >= FEWEST_READ:
+        members.append(ToneMember(seed=owner.seed))
+    if few and rows - read >= FEWEST_TO_CONVOLVE:
+        members.append(ConvolutionMember(seed=owner.seed, say=owner.say))
+    if owner.finetune and read > rows / 2:
+        epochs = 0 if owner.finetune is True else affordable(material, classes=classes, owner=owner)
+        if owner.finetune is True or epochs:
+            members.append(FinetunedMember(base=owner.base, epochs=epochs, seed=owner.seed, folder=owner.folder, say=owner.say, cancelled=owner.cancelled))
+    elif owner.finetune is True:
+        owner.notes_.append("Fine-tuning was left out: the encoder reads fewer than half of the texts.")
+    return members
