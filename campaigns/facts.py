@@ -248,6 +248,11 @@ def _mispriced(text: str, products: tuple[ProductFact, ...]) -> Iterable[tuple[s
             yield product.name_in("en"), stated[0][1]
 
 
+def featured(campaign: Campaign) -> tuple[int, ...]:
+    """Return the product the campaign is about, if its goal names a category: the best seller there. At most two queries."""
+    return tuple(product.pk for product in _named_in_goal(campaign.goal)[:1])
+
+
 def _fact(product: Product) -> ProductFact:
     names = {"": product.name or product.external_id} | {language: str(name) for language, name in product.names.items() if name}
     return ProductFact(product.pk, names, product.price_amount, product.currency or settings.CRM_CURRENCY, product.category.names if product.category else {})

@@ -14,7 +14,7 @@ from django.db.models import Count, F
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from campaigns import links, merge, offers
+from campaigns import facts, links, merge, offers
 from campaigns.models import Campaign
 from crm.core import formats
 from crm.core.errors import NotFound
@@ -91,7 +91,7 @@ class Desk:
 
     @classmethod
     def open(cls, *, campaign: Campaign, customer_ids: Iterable[int], at: datetime, texts: Mapping[str, tuple[str, str]] | None = None) -> Self:
-        """Load what the campaign's texts need for these customers: at most six queries.
+        """Load what the campaign's texts need for these customers: at most twenty queries, whatever their number.
 
         texts: {language: (subject, body)} instead of the stored ones, for a preview of what is being typed.
         Raises UnknownField or MalformedField where a text is not in order.
@@ -104,7 +104,7 @@ class Desk:
         customers = Customer.objects.filter(pk__in=ids).only("pk", "name").order_by("pk")
         last = _last_products(ids) if "last_product" in used else {}
         favourite = _favourite_categories(ids) if "favourite_category" in used else {}
-        products = offers.for_customers(customer_ids=ids, at=at) if with_products else {}
+        products = offers.for_customers(customer_ids=ids, at=at, featured=facts.featured(campaign)) if with_products else {}
         people = {
             customer.pk: _Person(
                 values={language: _values(customer, language, last.get(customer.pk), favourite.get(customer.pk, {})) for language in texts},

@@ -31,7 +31,19 @@ from recommendations.models import (
     RuleKind,
 )
 
-__all__ = ["Backdrop", "Recommendation", "Recommendations", "RefreshReport", "backdrop", "for_customer", "for_customers", "for_product", "popular", "refresh"]
+__all__ = [
+    "Backdrop",
+    "Recommendation",
+    "Recommendations",
+    "RefreshReport",
+    "backdrop",
+    "for_customer",
+    "for_customers",
+    "for_product",
+    "popular",
+    "products_for_customers",
+    "refresh",
+]
 
 # Days that count for popularity while no list was ever computed: a season's taste, not an old one.
 LIVE_POPULARITY_DAYS = 90
@@ -139,6 +151,31 @@ def for_customers(
     }
 
 
+def products_for_customers(*, customer_ids: Iterable[int], limit: int, at: datetime) -> dict[int, tuple[Product, ...]]:
+    """Return the products themselves by the same rules, for those who print them in their own way. Four queries at most."""
+    ids = list(dict.fromkeys(customer_ids))
+    reason: explain.Reason = {"code": explain.POPULAR}
+    products: dict[int, Product] = {}
+    own: dict[int, list[_Candidate]] = defaultdict(list)
+    rows = CustomerRecommendation.objects.filter(_sellable("product__"), customer_id__in=ids).select_related("product__recommendation_rule")
+    for row in rows.order_by("customer_id", "rank", "id"):
+        products[row.product_id] = row.product
+        own[row.customer_id].append(_Candidate(row.product_id, row.score, reason, row.model_version, row.computed_at))
+    unwanted = _unwanted(ids, at)
+    shared: list[_Candidate] = []
+    if any(sum(one.product_id not in unwanted[customer_id] for one in own[customer_id]) < limit for customer_id in ids):
+        best = _popular_products(at)
+        products |= {product.pk: product for product in best}
+        shared = [_Candidate(product.pk, 0.0, reason, 0, None) for product in best]
+    boosted = frozenset(product_id for product_id, product in products.items() if _is_boosted(product))
+    chosen: dict[int, list[_Candidate]] = {}
+    for customer_id in ids:
+        chosen[customer_id] = _choose(own[customer_id], unwanted[customer_id], boosted, limit)
+        taken = unwanted[customer_id] | {candidate.product_id for candidate in chosen[customer_id]}
+        chosen[customer_id] += _choose(shared, taken, boosted, limit - len(chosen[customer_id]))
+    return {customer_id: tuple(products[candidate.product_id] for candidate in listed) for customer_id, listed in chosen.items()}
+
+
 def for_product(*, product_id: int, limit: int = 8, at: datetime, language: str | None = None, behind: Backdrop | None = None) -> Recommendations:
     """Return what goes with a product, popular products where too little is known of it. Six queries at most. Raises NotFound."""
     if not Product.objects.filter(pk=product_id).exists():
@@ -193,6 +230,23 @@ def _popular(at: datetime) -> list[_Candidate]:
         .order_by("-orders", "product_id")[: settings.CRM_RECOMMEND_LIST_LENGTH]
     )
     return [_Candidate(product_id, float(orders), reason, 0, None) for product_id, orders in counted]
+
+
+def _popular_products(at: datetime) -> list[Product]:
+    """Return the products of the popularity list; while none was computed they are counted on the spot. Two queries at most."""
+    rows = PopularProduct.objects.filter(_sellable("product__")).order_by("rank").select_related("product__recommendation_rule")
+    if found := [row.product for row in rows]:
+        return found
+    since = at - timedelta(days=LIVE_POPULARITY_DAYS)
+    recent = Q(order_lines__order__placed_at__gte=since, order_lines__order__placed_at__lte=at) & ~Q(order_lines__order__status=OrderStatus.CANCELLED)
+    counted = Product.objects.filter(_sellable("")).annotate(orders=Count("order_lines__order", filter=recent, distinct=True)).filter(orders__gt=0)
+    return list(counted.select_related("recommendation_rule").order_by("-orders", "pk")[: settings.CRM_RECOMMEND_LIST_LENGTH])
+
+
+def _is_boosted(product: Product) -> bool:
+    """Return whether a rule lifts the product; its rule must have been read with it."""
+    rule = getattr(product, "recommendation_rule", None)
+    return rule is not None and rule.kind == RuleKind.BOOST
 
 
 def _unwanted(customer_ids: Sequence[int], at: datetime) -> dict[int, set[int]]:

@@ -33,6 +33,8 @@ HELP = "Learn hidden states of ordering from a panel of counts; write each custo
 ONE_RATE = "one rate for everybody"
 # More periods than this are no panel but a calendar of days gone wrong, and would not fit in memory.
 MOST_PERIODS = 1_000
+# Customers without any order that should be there and are not, before a panel is taken for one of buyers.
+FEWEST_MISSING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _beginning(read: _Read, wanted: str, seed: int) -> tuple[NDArray[np.int64], 
     panel = panel_of_counts(read.counts, start=first_row)
     model = fitting.fit(panel, states=min(3, panel.periods), seed=seed, restarts=3)
     expected = float(len(read.customers) * np.exp(_log_silence(model, panel)).mean())
-    if silent == 0 and expected >= 10:
+    if silent == 0 and expected >= FEWEST_MISSING:
         reason = f"About {expected:,.0f} customers without any order were to be expected and there are none: stories start with each customer's first order."
         return first_order, True, reason
     return first_row, False, f"Stories start with each customer's first row ({silent:,} customers have no order, about {expected:,.0f} were to be expected)."

@@ -183,7 +183,7 @@ def _rules(options: Mapping[str, Any], names: tuple[str, ...]) -> Rules:
             raise NetworkInvalid(f"The arrow {text!r} is not of the form A>B with columns of the data: {', '.join(names)}.")
         return one.strip(), two.strip()
 
-    most = int(options.get("parents") or 3)
+    most = int(options.get("parents", 3))
     if not 1 <= most <= 8:
         raise NetworkInvalid("--parents must lie between 1 and 8.")
     arrows = [arrow(text) for text in options.get("arrow") or []]

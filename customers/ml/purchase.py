@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.db import connection
@@ -277,7 +277,7 @@ def _at(ids: Integers, wanted: int) -> int:
     return int(np.searchsorted(ids, wanted))
 
 
-def _fetched(statement: str, values: dict[str, object]) -> list[tuple]:
+def _fetched(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())

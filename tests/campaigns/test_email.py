@@ -124,7 +124,7 @@ def test_the_whole_message_of_a_customer(make_customer: Callable, make_campaign:
 
     customer, other = make_customer(name="Ana <b>Silva</b>"), make_customer()
     pot = make_product("Iron & oak pot", price="88.00")
-    make_order(other, at=AT.replace(month=5), product=pot)
+    make_order(other, at=AT.replace(month=5, day=20), product=pot)
     make_order(customer, at=AT.replace(year=2025), product=make_product("Old kettle"))
     body = "Dear {{ first_name|friend }},\n\nhow is the {{ last_product|thing }}?\nTell us.\n\n{{ recommendations }}\n\nSee {{ shop_link }}"
     campaign = make_campaign(texts={"en": ("For {{ name }}", body)})

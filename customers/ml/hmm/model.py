@@ -84,11 +84,11 @@ class HiddenMarkov:
 
     def last(self, panel: Panel) -> Floats:
         """Return the state probabilities at the end of each story, (s, k)."""
-        return self.joint(panel, back=0).sum(axis=1)
+        return np.asarray(self.joint(panel, back=0).sum(axis=1))
 
     def joint(self, panel: Panel, *, back: int) -> Floats:
         """Return each story's probability of (state `back` periods ago, state now), (s, k, k); see `joints`."""
-        return self.joints(panel, backs=(back,))[0]
+        return np.asarray(self.joints(panel, backs=(back,))[0])
 
     def joints(self, panel: Panel, *, backs: Sequence[int]) -> Floats:
         """Return each story's probability of (state that many periods ago, state now), (len(backs), s, k, k).

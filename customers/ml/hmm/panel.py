@@ -67,11 +67,11 @@ class Panel:
     @property
     def orders_per_period(self) -> float:
         per_kind = self._customers_per_kind()
-        return float(per_kind @ self.count / max(per_kind @ self.exposure, 1e-9))
+        return float(per_kind @ self.count) / max(float(per_kind @ self.exposure), 1e-9)
 
     def _customers_per_kind(self) -> Floats:
         weights = np.repeat(self.weight, self.cell.shape[1])
-        found = np.bincount(self.cell.ravel(), weights=weights, minlength=len(self.count))
+        found: Floats = np.bincount(self.cell.ravel(), weights=weights, minlength=len(self.count)).astype(float)
         found[0] = 0.0
         return found
 
@@ -207,10 +207,10 @@ def _distinct(rows: NDArray[np.int16]) -> tuple[Integers, Integers, Integers]:
 
     Rows are told apart by a 64-bit hash, twenty times faster than comparing whole rows; a collision is noticed.
     """
-    factors = np.random.default_rng(0).integers(1, 2**63, rows.shape[1], dtype=np.uint64) | np.uint64(1)
+    factors = [int(number) | 1 for number in np.random.default_rng(0).integers(1, 2**63, rows.shape[1], dtype=np.uint64)]
     keys = np.zeros(len(rows), dtype=np.uint64)
     for column, factor in enumerate(factors):
-        keys += (rows[:, column].astype(np.uint64) + np.uint64(1)) * factor
+        keys += (rows[:, column].astype(np.uint64) + np.uint64(1)) * np.uint64(factor)
         keys ^= keys >> np.uint64(29)
     _, first, kind, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
     kind = kind.reshape(-1)

@@ -89,7 +89,7 @@ def expect(
     smoothed *= weight[None, :, None]
     steps, _stories, states = given.shape
     flat = cell.T.ravel()
-    occupied = np.stack([np.bincount(flat, weights=smoothed[:, :, state].ravel(), minlength=len(log_table)) for state in range(states)], axis=1)
+    occupied: Floats = np.stack([np.bincount(flat, weights=smoothed[:, :, state].ravel(), minlength=len(log_table)) for state in range(states)], axis=1)
     occupied[0] = 0.0
     moves = np.zeros_like(transitions)
     for step in range(1, steps):
@@ -106,8 +106,8 @@ def expect(
 def _moved(states: Floats, transitions: Floats, level: NDArray[np.int8] | None) -> Floats:
     """Return states @ the matrix of each story's level; states: (s, k)."""
     if level is None or len(transitions) == 1:
-        return states @ transitions[0]
-    moved = states @ transitions[0]
+        return np.asarray(states @ transitions[0])
+    moved: Floats = states @ transitions[0]
     for number in range(1, len(transitions)):
         there = level == number
         if there.any():

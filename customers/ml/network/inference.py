@@ -7,7 +7,7 @@ cannot matter and are left out before anything is multiplied.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -173,7 +173,7 @@ def _product(factors: Sequence[_Factor], *, without: str, sizes: dict[str, int])
         raise TooTangled(f"An exact answer would need a table of {cells:.1e} cells; leave out variables or parents.")
     kept = tuple(sorted((axis for axis in axes if axis != without), key=lambda axis: axis != _ROWS))
     number = {axis: place for place, axis in enumerate(axes)}
-    operands: list[object] = []
+    operands: list[Any] = []
     for factor in factors:
         operands += [factor.table, [number[axis] for axis in factor.axes]]
     if not operands:

@@ -205,7 +205,8 @@ def _counts(rows: Rows, name: str, parents: Sequence[str], codes: Codes, weights
     """Return the weighted counts of a family, (combinations of parents, states)."""
     shape = [len(rows.states[each]) for each in (*parents, name)]
     flat = np.ravel_multi_index(tuple(codes[:, rows.names.index(each)] for each in (*parents, name)), tuple(shape))
-    return np.bincount(flat, weights=weights, minlength=int(np.prod(shape))).reshape(-1, shape[-1])
+    found: Floats = np.bincount(flat, weights=weights, minlength=int(np.prod(shape))).astype(float)
+    return found.reshape(-1, shape[-1])
 
 
 def _tables(rows: Rows, parents: Mapping[str, tuple[str, ...]], codes: Codes, weights: Floats) -> Network:
@@ -224,10 +225,10 @@ def smoothed(counts: Floats) -> Floats:
     the others of its row.  The overall distribution itself starts from one observation spread evenly.
     """
     states = counts.shape[1]
-    overall = counts.sum(axis=0) + 1.0 / states
+    overall: Floats = counts.sum(axis=0) + 1.0 / states
     overall /= overall.sum()
     if len(counts) == 1:
-        return overall[None, :]
+        return np.asarray(overall[None, :])
     total = counts.sum(axis=1, keepdims=True)
 
     def foretold(strength: float) -> float:
