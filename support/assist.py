@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop
 from crm.core.errors import NotFound
 from crm.core.models import User
 from support import intents, phrases, phrasing, replies, retrieval, triage, understanding
+from support.entities import Entity
 from support.models import Conversation, Message, Suggestion
 from support.models.assist import SuggestionOutcome
 from support.models.conversation import Author
@@ -97,7 +98,7 @@ def prepare(*, message_id: int, agent_id: int, now: datetime) -> Suggestion | No
         return Suggestion.objects.filter(conversation=conversation, upto_seq=message.seq, agent_id=agent_id).first()
 
 
-def _proposed(conversation: Conversation, message: Message, judged: triage.Triage, named: list[replies.Entity]) -> tuple[str, dict[str, object], str]:
+def _proposed(conversation: Conversation, message: Message, judged: triage.Triage, named: list[Entity]) -> tuple[str, dict[str, object], str]:
     """Return text, source and origin; without support the text is a question to ask back and the origin 'question'."""
     if judged.is_judged and judged.label == intents.ORDER_STATUS and (own := replies.own_order(conversation, message, judged.language, named)):
         return own, {}, "order"
@@ -158,7 +159,7 @@ def summary(*, conversation: Conversation) -> Summary | None:
     for row in asked:
         for entity in (row.understood or {}).get("entities", []):
             named[str(entity["kind"]), str(entity["text"])] = None
-    noted = next((row.understood for row in reversed(asked) if row.understood), {})
+    noted: dict[str, object] = next((row.understood for row in reversed(asked) if row.understood), {})
     return Summary(
         first=asked[0].text[:200],
         last=asked[-1].text[:200] if len(asked) > 1 else "",

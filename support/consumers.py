@@ -99,7 +99,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def may_speak(self) -> bool:
         """Count one frame, of whatever kind, and return whether it may be heard."""
-        return self.bucket.take()
+        return bool(self.bucket.take())
 
     async def say(self, payload: object) -> None:
         await self.send(text_data=orjson.dumps(payload).decode())
@@ -142,7 +142,7 @@ class VisitorConsumer(ChatConsumer):
         self.closing = asyncio.ensure_future(self.close(code=SILENT))
 
     def may_speak(self) -> bool:
-        return self.bucket.take() and address_frames.take(self.address)
+        return bool(self.bucket.take()) and address_frames.take(self.address)
 
     async def disconnect(self, code: int) -> None:
         if self.is_counted:
@@ -355,7 +355,7 @@ class AgentConsumer(ChatConsumer):
                 return
             await in_thread(self.user.refresh_from_db)
             self.checked_at = time.monotonic()
-        if not isinstance(frame, frames.Ping) and not await self._may_see({frame.conversation}):
+        if isinstance(frame, (frames.Send, frames.Since, frames.Typing, frames.Read, frames.Got)) and not await self._may_see({frame.conversation}):
             raise conversations.ConversationMissing
         match frame:
             case frames.Send():

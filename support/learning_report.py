@@ -96,8 +96,9 @@ def weeks(*, now: datetime) -> list[Week]:
     for week, kind, number in bot.values_list("week", "kind").annotate(number=Count("pk")):
         said[week.date()][kind] = number
     labels: dict[date, Counter[str]] = defaultdict(Counter)
-    for row in judged.filter(example__isnull=False).values("week").annotate(number=Count("pk"), right=Count("pk", filter=_AGREED)):
-        labels[row["week"].date()].update(labelled=row["number"], right=row["right"])
+    looked_at = judged.filter(example__isnull=False).values_list("week").annotate(number=Count("pk"), right=Count("pk", filter=_AGREED))
+    for week, number, right in looked_at:
+        labels[week.date()].update(labelled=number, right=right)
     found = []
     for monday in sorted(counts, reverse=True):
         row = counts[monday]
@@ -170,9 +171,20 @@ def slices(*, now: datetime) -> list[Slice]:
 
 def assist() -> list[AssistLine]:
     """Return what became of suggestions, by intent, the most shown first. One query."""
-    by = {name: Count("pk", filter=Q(outcome=name)) for name in ("accepted", "edited", "rejected", "stale")}
-    rows = Suggestion.objects.order_by().values("intent").annotate(number=Count("pk"), changed=Avg("changed_share"), **by).order_by("-number", "intent")
-    return [AssistLine(row["intent"], row["number"], *(row[name] for name in by), row["changed"]) for row in rows[:40]]
+    rows = (
+        Suggestion.objects.order_by()
+        .values("intent")
+        .annotate(
+            number=Count("pk"),
+            accepted=Count("pk", filter=Q(outcome="accepted")),
+            edited=Count("pk", filter=Q(outcome="edited")),
+            rejected=Count("pk", filter=Q(outcome="rejected")),
+            stale=Count("pk", filter=Q(outcome="stale")),
+            changed=Avg("changed_share"),
+        )
+        .order_by("-number", "intent")
+    )
+    return [AssistLine(row["intent"], row["number"], row["accepted"], row["edited"], row["rejected"], row["stale"], row["changed"]) for row in rows[:40]]
 
 
 def unanswered_intents(*, viewer: object, now: datetime) -> list[tuple[str, int]]:
