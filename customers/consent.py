@@ -58,27 +58,33 @@ def may_contact(*, customer_ids: Iterable[int], channel: str, purpose: str = Pur
 
     Statements recorded after `at` are not seen. One query for any number of customers.
     """
-    asked = list(dict.fromkeys(customer_ids))
+    return may_contact_on(customer_ids=customer_ids, channels=[channel], purpose=purpose, at=at)[str(channel)]
+
+
+def may_contact_on(*, customer_ids: Iterable[int], channels: Sequence[str], purpose: str = Purpose.MARKETING, at: datetime) -> dict[str, dict[int, Verdict]]:
+    """Return `may_contact` for several channels at once, by channel. One query."""
+    asked, wanted = list(dict.fromkeys(customer_ids)), [str(channel) for channel in channels]
     found = rows.query(
         """
-        SELECT c.id, c.merged_into_id IS NOT NULL,
-               CASE %(channel)s WHEN 'email' THEN c.email <> '' WHEN 'sms' THEN c.phone <> '' ELSE true END,
+        SELECT way.channel, c.id, c.merged_into_id IS NOT NULL,
+               CASE way.channel WHEN 'email' THEN c.email <> '' WHEN 'sms' THEN c.phone <> '' ELSE true END,
                latest.state, bounce.state
-        FROM customers_customer c
+        FROM unnest(%(channels)s::text[]) AS way(channel) CROSS JOIN customers_customer c
         LEFT JOIN LATERAL (
             SELECT e.state, e.recorded_at, e.id FROM customers_consententry e
-            WHERE e.customer_id = c.id AND e.purpose = %(purpose)s AND e.channel IN (%(channel)s, 'any') AND e.recorded_at <= %(at)s
+            WHERE e.customer_id = c.id AND e.purpose = %(purpose)s AND e.channel IN (way.channel, 'any') AND e.recorded_at <= %(at)s
             ORDER BY e.recorded_at DESC, e.id DESC LIMIT 1) latest ON true
         LEFT JOIN LATERAL (
             SELECT e.state FROM customers_consententry e
-            WHERE e.customer_id = c.id AND e.channel = %(channel)s AND e.state IN ('bounced', 'granted') AND e.recorded_at <= %(at)s
+            WHERE e.customer_id = c.id AND e.channel = way.channel AND e.state IN ('bounced', 'granted') AND e.recorded_at <= %(at)s
             ORDER BY e.recorded_at DESC, e.id DESC LIMIT 1) bounce ON true
         WHERE c.id = ANY(%(ids)s)
         """,
-        {"channel": str(channel), "purpose": str(purpose), "at": at, "ids": asked},
+        {"channels": wanted, "purpose": str(purpose), "at": at, "ids": asked},
     )
-    verdicts = {row[0]: _judge(str(purpose), *row[1:]) for row in found}
-    return {customer_id: verdicts.get(customer_id, Verdict(allowed=False, reason="unknown")) for customer_id in asked}
+    verdicts = {(row[0], row[1]): _judge(str(purpose), *row[2:]) for row in found}
+    unknown = Verdict(allowed=False, reason="unknown")
+    return {channel: {customer_id: verdicts.get((channel, customer_id), unknown) for customer_id in asked} for channel in wanted}
 
 
 def latest_states(*, customer_ids: Iterable[int], at: datetime | None = None) -> dict[int, dict[tuple[str, str], str]]:
@@ -185,4 +191,17 @@ def _judge(purpose: str, merged: bool, has_address: bool, state: str | None, bou
     return Verdict(allowed=False, reason=state)
 
 
-__all__ = ["REASONS", "Channel", "ConsentState", "Purpose", "Statement", "Verdict", "grant", "latest_states", "may_contact", "record", "withdraw"]
+__all__ = [
+    "REASONS",
+    "Channel",
+    "ConsentState",
+    "Purpose",
+    "Statement",
+    "Verdict",
+    "grant",
+    "latest_states",
+    "may_contact",
+    "may_contact_on",
+    "record",
+    "withdraw",
+]

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.cache import cache
 from django.db import connection
@@ -16,14 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.core.api import keys
+from crm.core.learning import modelstore
 from crm.core.llm.backends import Answer as GeneratorAnswer
 from crm.core.models import AuditEntry, User
-from customers.models import Activity, ConsentEntry, Customer, Order, Portrait, PortraitFeedback, PortraitSnapshot
+from customers import features
+from customers.ml.tabular.choosing import choose
+from customers.ml.tabular.columns import Matrix
+from customers.ml.tabular.linear import LinearSettings
+from customers.ml.tabular.propensity import PropensityModel, propensity_model
+from customers.models import Activity, ConsentEntry, Customer, Order, Portrait, PortraitFeatures, PortraitFeedback, PortraitSnapshot
 from customers.person_pages import find_customer
-from customers.portrayal import advice, changes, narrative, risk, statements
+from customers.portrayal import advice, changes, narrative, risk, statements, tastes
 from customers.portrayal.card import PortraitCard, portrait_card
 from support.models import Conversation
-from tests.factories import CustomerFactory, PortraitFactory, ReviewFactory, SourceFactory, UserFactory
+from tests.factories import CategoryFactory, CustomerFactory, PortraitFactory, ReviewFactory, SourceFactory, UserFactory
 from tests.factories.customers import NOW
 
 pytestmark = pytest.mark.django_db
@@ -292,3 +299,73 @@ def test_the_api_tells_the_same_as_the_page(at_risk: Customer, client: Client) -
     assert told["next_step"]["code"] == chinese["next_step"]["code"]
     Customer.objects.filter(pk=at_risk.pk).update(profiling_refused=True)
     assert client.get(f"/api/v1/customers/{at_risk.public_id}/portrait", **ask).status_code == 404
+
+
+# --- tastes ---------------------------------------------------------------------------------------------------------
+
+
+def test_tastes_are_told_with_their_figures(at_risk: Customer, django_assert_num_queries: Any) -> None:
+    shoes = CategoryFactory(slug="shoes", names={"en": "Shoes", "zh-hans": "鞋"})
+    at_risk.portrait.tastes = {
+        "from": "orders", "categories": [[shoes.pk, 0.55], [987654321, 0.3]], "price_level": 0.8, "discount": 0.1, "hours": [18, 23], "channel": "Tea shop",
+    }  # fmt: skip
+
+    with django_assert_num_queries(1):
+        found = tastes.tastes_of(at_risk.portrait)
+
+    assert [(line.code, line.text) for line in found.lines] == [
+        ("categories", "Shoes (55%)"),
+        ("price", "the dearer choices"),
+        ("discount", "buys at full price"),
+        ("hours", "mostly between 18:00 and 23:00"),
+        ("channel", "Tea shop"),
+    ]
+    with translation.override("zh-hans"):
+        assert "鞋" in tastes.tastes_of(at_risk.portrait).lines[0].text
+
+
+@pytest.mark.parametrize("stored", [None, [], {"categories": "tea"}, {"categories": [["x", 1], [1]]}, {"price_level": "high", "hours": [1], "channel": 3}])
+def test_damaged_tastes_say_nothing(at_risk: Customer, stored: Any) -> None:
+    at_risk.portrait.tastes = stored
+
+    assert tastes.tastes_of(at_risk.portrait).lines == ()
+
+
+# --- from training to the page ----------------------------------------------------------------------------------------
+
+
+def test_reasons_are_worked_out_for_exactly_the_numbers_kept(at_risk: Customer, settings: Any, tmp_path: Any) -> None:
+    """A model over two features, saved, promoted and asked about the features kept: log-odds that add up to its probability."""
+    settings.CRM_MODEL_DIR = tmp_path
+    modelstore.forget()
+    names = tuple(feature.name for feature in features.catalogue())
+    place = names.index("silence_days")
+    values = np.zeros((400, len(names)), dtype=np.float32)
+    values[:, place] = np.linspace(0, 200, 400)
+    left = (np.random.default_rng(3).random(400) < values[:, place] / 200).astype(np.int64)
+    matrix = Matrix.of_numbers(values[:, [place]].astype(float), ("silence_days",))
+    choice = choose(matrix, left, seed=0, linear=(LinearSettings(1.0, knots=0),), trees=(), repeats=1)
+    tensors, config = PropensityModel("churn", 90, {}, choice.model).to_saved()
+    saved = modelstore.save(
+        task="churn", algorithm="x", tensors=tensors, config=config, metrics={}, baseline={}, report={}, data_hash="x", rows=400, as_of=NOW, trained_at=NOW, seconds=1.0
+    )  # fmt: skip
+    modelstore.promote(saved.pk, actor=None, at=NOW)
+    table = features.FeatureTable(np.array([at_risk.pk]), names, values[350:351])
+    PortraitFeatures.objects.create(customer=at_risk, recipe=features.recipe_of(names), values=features.pack(table)[0], as_of=NOW)
+    row = at_risk.portrait
+    model = modelstore.build("churn", propensity_model)
+    row.reasons, row.versions, row.p_churn = {}, {"churn": saved.version}, float(model.score(table).probability[0])
+    row.save()
+
+    why = card_of(at_risk).risk
+
+    assert why is not None
+    assert [step.code for step in why.steps] == ["silence_days"]
+    assert math.log(row.p_churn / (1 - row.p_churn)) == pytest.approx(risk_base(row) + why.steps[0].effect, abs=1e-6)
+    row.versions = {"churn": saved.version + 1}
+    assert risk.worked_out(row, task="churn") == []
+    modelstore.forget()
+
+
+def risk_base(row: Portrait) -> float:
+    return float(risk.worked_out(row, task="churn")[0]["data"]["effect"])
