@@ -1,9 +1,11 @@
 """Background work of the chat: drafting replies, and sweeping up those an event missed."""
 
+import threading
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_init, worker_process_init
+from django.db import connections
 
 from crm.core import clock
 from support import assignment, clusters, conversations, presence, replies, sla, triage, webhooks
@@ -61,24 +63,36 @@ def follow_merge(*, gone_id: int, kept_id: int, **_later: object) -> int:
     return conversations.move_customer(gone_id=gone_id, kept_id=kept_id)
 
 
+# Whether this process, or the one it was forked from, is a worker that drafts replies.
+_serves_chat = False
+
+
 @worker_init.connect
 def warm_in_threads(sender: Any = None, **_signal: object) -> None:
     """Load the intent model before the first message, in a worker whose tasks run in its own process."""
-    if not _is_forking(sender) and _serves_chat(sender):
+    global _serves_chat
+    app = getattr(sender, "app", None)
+    _serves_chat = app is not None and "live" in app.amqp.queues.consume_from
+    if _serves_chat and not _is_forking(sender):
         triage.warm()
 
 
 @worker_process_init.connect
-def warm_in_child(sender: Any = None, **_signal: object) -> None:
-    """The same in each child of a forking worker: torch's threads do not survive a fork."""
-    if _serves_chat(sender):
+def warm_in_child(**_signal: object) -> None:
+    """The same in each child of a forking worker, whose torch threads do not survive a fork.
+
+    Beside its start: a pool kills a child that does not report within four seconds, and loading may take longer.
+    """
+    if _serves_chat:
+        threading.Thread(target=_warm, name="warm-intents", daemon=True).start()
+
+
+def _warm() -> None:
+    try:
         triage.warm()
+    finally:
+        connections.close_all()
 
 
 def _is_forking(worker: Any) -> bool:
     return "prefork" in str(getattr(worker, "pool_cls", "prefork"))
-
-
-def _serves_chat(worker: Any) -> bool:
-    app = getattr(worker, "app", None)
-    return app is None or "live" in app.amqp.queues.consume_from
