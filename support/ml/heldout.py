@@ -1,8 +1,7 @@
 """How a fitted intent model judges each of its examples without having seen it: kept with the version, so that a page
 can say what other thresholds would have done.
 
-In-scope examples are judged out of sample by the head, the calibration and the gate. Out-of-scope examples never teach
-the head, so its confidence in them is a stranger's; their gate scores are cross-fitted.
+Every row, in scope or out, is judged by a head that was fitted without it; see crm.core.text.results.OutOfSample.
 """
 
 from __future__ import annotations
@@ -35,9 +34,8 @@ def tensors(model: IntentModel, examples: Examples) -> dict[str, NDArray[Any]]:
     scope = [np.asarray(seen.scope_score)]
     outside = len(seen.outside_score)
     if outside:
-        said = model.classifier_.predict(examples.outside)
-        confidence.append(said.confidence)
-        together.append(np.sort(said.probabilities, axis=1)[:, -CHOICES:].sum(1))
+        confidence.append(seen.outside_served.max(1))
+        together.append(np.sort(seen.outside_served, axis=1)[:, -CHOICES:].sum(1))
         scope.append(np.asarray(seen.outside_score))
     no_intent = np.zeros(outside, dtype=bool)
     found: dict[str, NDArray[Any]] = {

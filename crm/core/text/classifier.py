@@ -151,6 +151,8 @@ class TextClassifier(Stored):
             scope_score=inside_score,
             outside_score=outside_score,
             outside_refused=outside_score < threshold,
+            # The head's scores of these rows are of a head without them; no other member is taught what fits no class.
+            outside_served=self.calibration_.probabilities(self._joined_scores(outside, material.rows(slice(len(material.texts) - len(outside), None)))),
         )
         self.candidates_["all joined"] = float((probabilities.argmax(1) == codes).mean())
         return self

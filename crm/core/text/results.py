@@ -39,7 +39,7 @@ class OutOfSample:
     codes, predicted: (n,) class numbers.  confidence, probabilities, in_scope as in Predictions, from a calibration that
     had no part in the row: what reports rest on.  served: (n, k) probabilities of the same scores under the calibration
     that will serve: what thresholds are chosen on.
-    outside_refused: (m,) whether each given out-of-scope text is refused.
+    outside_refused: (m,) whether each given out-of-scope text is refused.  outside_served: (m, k) as served, of those texts.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +52,7 @@ class OutOfSample:
     scope_score: NDArray[np.float64]
     outside_score: NDArray[np.float64]
     outside_refused: NDArray[np.bool_]
+    outside_served: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

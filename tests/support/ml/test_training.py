@@ -129,3 +129,20 @@ def test_rows_are_compared_only_where_both_judged_them_unseen(examples: None) ->
 
     assert (compared.candidate, compared.shared, compared.fresh) == (1.0, len(all_right), 0)
     assert compared.champion < 1.0 or compared.champion == modelstore.champion("intents").metrics["accuracy"]
+
+
+def test_the_version_keeps_how_it_judged_every_example_unseen(examples: None) -> None:
+    from support import policy
+
+    outcome = registry.run("intents", as_of=NOW + timedelta(days=1), force=True)
+    version = modelstore.champion("intents")
+
+    assert version is not None, outcome
+    rows, trained = policy.held_out(version)
+    found = policy.split(rows, trained)
+    assert (found.rows, found.outside_rows) == (45, 12)
+    # The page's figures are the training report's.
+    assert found.answered == pytest.approx(version.metrics["answered"])
+    assert found.answered_right == pytest.approx(version.metrics["answers_right"])
+    assert found.asked == pytest.approx(version.metrics["clarified"])
+    assert 1 - policy._share(rows.scope[rows.outside] >= trained.scope_from) == pytest.approx(version.metrics["out_of_scope_refused"])
