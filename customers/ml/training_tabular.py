@@ -118,7 +118,7 @@ def judge(question: Question, shots: list[Snapshot]) -> Judged:
     held_out, *known = shots
     matrix, label, people, left_out = rows_of(known)
     choice = choose(
-        matrix, label, seed=SEED, linear=LINEAR, trees=TREES, seeds=SEEDS, repeats=1, groups=people, most_compared=MOST_COMPARED
+        matrix, label, seed=SEED, linear=LINEAR, trees=TREES, scattered=(), seeds=SEEDS, repeats=1, groups=people, most_compared=MOST_COMPARED
     )  # fmt: skip
     asked = matrix_of(held_out.table, matrix.names, np.arange(len(held_out.label)))
     score = choice.model.score(asked)
@@ -174,7 +174,9 @@ def _check(shots: list[Snapshot]) -> None:
 def _baseline(question: Question, known: list[Snapshot], held_out: Snapshot) -> Floats:
     """Return (n,) what a logistic curve on the baseline's features says of the held-out rows."""
     matrix, label, people, _ = rows_of(known, names=question.baseline)
-    choice = choose(matrix, label, seed=SEED, linear=(LinearSettings(1.0, knots=0),), trees=(), repeats=1, groups=people, most_compared=MOST_COMPARED)
+    choice = choose(
+        matrix, label, seed=SEED, linear=(LinearSettings(1.0, knots=0),), trees=(), scattered=(), repeats=1, groups=people, most_compared=MOST_COMPARED
+    )
     return choice.baseline.probability(matrix_of(held_out.table, matrix.names, np.arange(len(held_out.label))))
 
 

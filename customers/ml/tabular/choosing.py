@@ -17,6 +17,7 @@ from customers.ml.tabular.calibration import Calibration, fit_line, learn_calibr
 from customers.ml.tabular.columns import Matrix, NothingToLearnFrom
 from customers.ml.tabular.linear import LinearSettings, SplineLogistic
 from customers.ml.tabular.model import Estimator, Part, TabularModel
+from customers.ml.tabular.scattered import ScatteredTrees, ScatterSettings
 from customers.ml.tabular.trees import BoostedTrees, TreeSettings
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ FEWEST_OF_A_LABEL = 10
 MOST_COMPARED = 40_000
 # Up to here the finalists are cross-validated thrice, which steadies the choice where chance is large.
 FEW = 8_000
-BASE_RATE, SIMPLE, LINEAR, TREES, BLEND = "base rate", "simple logistic", "spline logistic", "boosted trees", "blend"
-Settings = LinearSettings | TreeSettings
+BASE_RATE, SIMPLE, LINEAR, TREES, SCATTERED, BLEND = "base rate", "simple logistic", "spline logistic", "boosted trees", "scattered trees", "blend"
+Settings = LinearSettings | TreeSettings | ScatterSettings
 SIMPLE_SETTINGS = LinearSettings(strength=1.0, knots=0)
 LINEAR_SETTINGS = (LinearSettings(0.01), LinearSettings(0.05), LinearSettings(0.05, products=True), LinearSettings(0.5, products=True))
 TREE_SETTINGS = (
@@ -66,13 +67,14 @@ def choose(
     seed: int = 0,
     linear: Sequence[LinearSettings] = LINEAR_SETTINGS,
     trees: Sequence[TreeSettings] = TREE_SETTINGS,
+    scattered: Sequence[ScatterSettings] = (ScatterSettings(),),
     seeds: int = 4,
     repeats: int | None = None,
     groups: NDArray[np.int64] | None = None,
     most_compared: int = MOST_COMPARED,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Choice:
-    """Return the model of least cross-validated log-loss among base rate, simple logistic, splines, trees and their blend.
+    """Return the best model by cross-validated log-loss (`_Contest.best`) among base rate, simple logistic, splines, boosted and scattered trees and their blend.
 
     matrix: n rows.  label: (n,) 0/1.  seeds: tree models averaged in the end.  repeats: cross-validations of each kind's
     best settings; None: 3 up to FEW rows, else 1.  groups: (n,) rows of one group share a fold; None: rows of equal
@@ -88,8 +90,13 @@ def choose(
     contest.enter(LINEAR, linear)
     if trees:
         contest.enter(TREES, trees)
-        contest.blend((LINEAR, TREES))
-    best = min(contest.losses, key=lambda name: contest.losses[name])
+    # Fully grown trees on many rows would be large and slow to explain, and gain nothing there.
+    if scattered and len(rows) <= FEW:
+        contest.enter(SCATTERED, scattered)
+    blended = tuple(kind for kind in (LINEAR, TREES, SCATTERED) if kind in contest.settings)
+    if len(blended) > 1:
+        contest.blend(blended)
+    best = contest.best()
     say(f"chosen: {best}")
     unseen, unseen_score = np.full(len(given), np.nan), np.full(len(given), np.nan)
     unseen[rows], unseen_score[rows] = sigmoid(contest.calibrated[best]), contest.score(best)
@@ -108,7 +115,8 @@ def refit(choice: Choice, matrix: Matrix, label: NDArray[Any], *, calibration: C
     """Return the chosen blend fitted anew on other rows of the same features, with the calibration given."""
     parts = []
     for part in choice.model.parts:
-        settings = choice.settings[TREES] if part.kind == "trees" else choice.settings[choice.model.name if choice.model.name in choice.settings else LINEAR]
+        kind = choice.model.name if choice.model.name in choice.settings else {"linear": LINEAR, "trees": TREES, "scattered": SCATTERED}[part.kind]
+        settings = choice.settings[kind]
         parts.append(Part(part.kind, _fitted(settings, matrix, np.asarray(label).astype(np.int64), seeds, seed), part.weight))
     return replace(choice.model, parts=tuple(parts), calibration=calibration)
 
@@ -153,6 +161,17 @@ class _Contest:
             weights = fit_line(stacked[~asked], self.label[~asked])
             crossed[asked] = weights[0] + stacked[asked] @ weights[1:]
         self._judge(BLEND, crossed, fit_line(stacked, self.label), kinds)
+
+    def best(self) -> str:
+        """Return the candidate of least log-loss; the blend where it is not worse than that by more than one standard error.
+
+        A mean of different models varies less on new rows than any one of them, and cross-validation cannot see that well.
+        """
+        least = min(self.losses, key=lambda name: self.losses[name])
+        if BLEND not in self.losses or least == BASE_RATE:
+            return least
+        worse = log_loss(self.label, self.calibrated[BLEND]) - log_loss(self.label, self.calibrated[least])
+        return BLEND if worse.mean() <= worse.std() / np.sqrt(len(worse)) else least
 
     def auc(self, name: str) -> float:
         return auroc(self.label, self.scores[name]) if name in self.scores else 0.5
@@ -207,7 +226,9 @@ def _compared(label: NDArray[np.int64], seed: int, most: int) -> NDArray[np.int6
 
 
 def _estimator(settings: Settings) -> Estimator:
-    return SplineLogistic(settings) if isinstance(settings, LinearSettings) else BoostedTrees(settings)
+    if isinstance(settings, LinearSettings):
+        return SplineLogistic(settings)
+    return BoostedTrees(settings) if isinstance(settings, TreeSettings) else ScatteredTrees(settings)
 
 
 def _unseen(settings: Settings, matrix: Matrix, label: NDArray[np.int64], fold: NDArray[np.int64], *, seed: int = 0) -> Floats:
@@ -244,5 +265,6 @@ def _finished(contest: _Contest, name: str, matrix: Matrix, label: NDArray[np.in
             continue
         if member not in fitted:
             fitted[member] = _fitted(contest.settings[member], matrix, label, seeds, seed)
-        parts.append(Part("trees" if isinstance(fitted[member], BoostedTrees) else "linear", fitted[member], float(weight)))
+        kind = "scattered" if member == SCATTERED else "trees" if member == TREES else "linear"
+        parts.append(Part(kind, fitted[member], float(weight)))
     return TabularModel(**shape, parts=tuple(parts), offset=float(contest.weights[name][0]), calibration=contest.calibration(name))

@@ -9,6 +9,7 @@ import numpy as np
 
 from customers.ml.tabular.calibration import Calibration, sigmoid
 from customers.ml.tabular.linear import SplineLogistic
+from customers.ml.tabular.scattered import ScatteredTrees
 from customers.ml.tabular.trees import BoostedTrees
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Estimator = SplineLogistic | BoostedTrees
-_KINDS: dict[str, type[SplineLogistic] | type[BoostedTrees]] = {"linear": SplineLogistic, "trees": BoostedTrees}
+_KINDS: dict[str, type[SplineLogistic] | type[BoostedTrees]] = {"linear": SplineLogistic, "trees": BoostedTrees, "scattered": ScatteredTrees}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 STEP = 2_000_000
 # Rows worked through together, for which one table of patterns serves.
 ROWS = 2_048
+# Conditions looked at together: 2,048 rows of 1,000 are 16 MB.
+CONDITIONS = 1_000
 # Beyond 2^10 patterns a table costs more than the rows it spares.
 WIDEST_TABLE = 10
 
@@ -64,14 +66,22 @@ class _Conditions:
 
     def passed(self, values: Floats) -> NDArray[np.bool_]:
         """Return (rows, conditions)."""
-        cell = values[:, self.feature]
-        passes = (cell > self.low) & (cell <= self.high)
-        (by_level,) = np.nonzero(self.levels >= 0)
+        out = np.empty((len(values), len(self.feature)), dtype=bool)
+        for begin in range(0, len(self.feature), CONDITIONS):
+            part = slice(begin, begin + CONDITIONS)
+            out[:, part] = self._passed(values, part)
+        return out
+
+    def _passed(self, values: Floats, part: slice) -> NDArray[np.bool_]:
+        cell = values[:, self.feature[part]]
+        passes = (cell > self.low[part]) & (cell <= self.high[part])
+        levels = self.levels[part]
+        (by_level,) = np.nonzero(levels >= 0)
         if len(by_level):
             level = np.nan_to_num(cell[:, by_level], nan=0.0).astype(np.int64).clip(0, self.masks.shape[1] - 1)
-            passes[:, by_level] = self.masks[self.levels[by_level], level]
+            passes[:, by_level] = self.masks[levels[by_level], level]
         gap = np.isnan(cell)
-        passes[gap] = np.broadcast_to(self.missing, cell.shape)[gap]
+        passes[gap] = np.broadcast_to(self.missing[part], cell.shape)[gap]
         return passes
 
 
@@ -172,12 +182,13 @@ def _joined(found: dict[int, list[tuple[float, dict[int, tuple[Any, ...]]]]], ex
             )
         )
     masks = sorted({levels for *_rest, levels in numbers if levels is not None})
+    place = {levels: row for row, levels in enumerate(masks)}
     conditions = _Conditions(
         feature=np.array([feature for feature, *_rest in numbers], dtype=np.int64),
         low=np.array([low for _feature, low, *_rest in numbers], dtype=float),
         high=np.array([high for _feature, _low, high, *_rest in numbers], dtype=float),
         missing=np.array([missing for *_before, missing, _levels in numbers], dtype=bool),
-        levels=np.array([-1 if levels is None else masks.index(levels) for *_rest, levels in numbers], dtype=np.int64),
+        levels=np.array([-1 if levels is None else place[levels] for *_rest, levels in numbers], dtype=np.int64),
         masks=np.array([np.frombuffer(levels, dtype=bool) for levels in masks], dtype=bool).reshape(-1, 256),
     )
     return Leaves(tuple(groups), conditions, expected)

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from customers.ml.tabular import choosing
 from customers.ml.tabular.linear import LinearSettings
+from customers.ml.tabular.scattered import ScatterSettings
 from customers.ml.tabular.trees import TreeSettings
 
 Row = dict[str, str]
@@ -20,7 +21,9 @@ Row = dict[str, str]
 
 @pytest.fixture(autouse=True)
 def _small_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = partial(choosing.choose, linear=(LinearSettings(0.05),), trees=(TreeSettings(trees=20, leaves=4),), seeds=1, repeats=1)
+    small = partial(
+        choosing.choose, linear=(LinearSettings(0.05),), trees=(TreeSettings(trees=20, leaves=4),), scattered=(ScatterSettings(trees=10),), seeds=1, repeats=1
+    )
     monkeypatch.setattr(choosing, "choose", small)
 
 

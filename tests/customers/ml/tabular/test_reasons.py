@@ -10,6 +10,7 @@ from customers.ml.tabular.calibration import Calibration
 from customers.ml.tabular.columns import Matrix
 from customers.ml.tabular.linear import LinearSettings, SplineLogistic
 from customers.ml.tabular.model import Part, TabularModel
+from customers.ml.tabular.scattered import ScatteredTrees, ScatterSettings
 from customers.ml.tabular.trees import BoostedTrees, TreeSettings
 from tests.customers.ml.tabular.tables import known_table
 
@@ -21,7 +22,9 @@ def model(calibration: Calibration) -> tuple[TabularModel, Matrix]:
     matrix, label, _truth = known_table()
     linear = SplineLogistic(LinearSettings(0.1, products=True)).fit(matrix, label)
     trees = BoostedTrees(TREES).fit(matrix, label)
-    made = TabularModel(matrix.names, matrix.columns, matrix.levels, (Part("linear", linear, 0.4), Part("trees", trees, 0.7)), -0.05, calibration, name="blend")
+    scattered = ScatteredTrees(ScatterSettings(trees=10, smallest=5)).fit(matrix, label)
+    parts = (Part("linear", linear, 0.4), Part("trees", trees, 0.5), Part("scattered", scattered, 0.2))
+    made = TabularModel(matrix.names, matrix.columns, matrix.levels, parts, -0.05, calibration, name="blend")
     return made, matrix
 
 
@@ -136,6 +139,8 @@ def test_tree_contributions_are_the_shapley_values_of_their_definition() -> None
 
     found, base = trees.explain(matrix)
 
+    scattered = ScatteredTrees(ScatterSettings(trees=3, smallest=20)).fit(matrix, label)
+    np.testing.assert_allclose(scattered.explain(matrix)[0][5], brute_force(scattered, matrix.values[5]), atol=1e-10)
     rows = [0, 1, 2, int(np.flatnonzero(np.isnan(matrix.values[:, 2]))[0])]
     for row in rows:
         np.testing.assert_allclose(found[row], brute_force(trees, matrix.values[row]), atol=1e-10)
