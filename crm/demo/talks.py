@@ -110,10 +110,10 @@ def _opened(
     """Open a verified visitor's chat with its first line and hand it over; return it, the line's id and the time."""
     number = Order.objects.filter(customer_id=customer_id).order_by("-placed_at", "-pk").values_list("external_id", flat=True).first() or ""
     conversation = _begun(source, customer_id, language, began, random)
-    # Handed over first, without the assistant: it answers what is asked now, not what was asked last month.
-    conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=began, cause="demo")
-    at = began + timedelta(seconds=5)
-    posted = conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=script.visitor[0].replace("{order}", number), now=at)
+    text = script.visitor[0].replace("{order}", number)
+    posted = conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=text, now=began, cause="demo")
+    at = began + timedelta(seconds=3)
+    conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=at, cause="demo")
     return conversation, posted.message.pk, at
 
 
