@@ -106,11 +106,13 @@ def worked_out(row: Portrait, *, task: str) -> list[dict[str, Any]]:
     from customers.ml.tabular.propensity import propensity_model
 
     champion = modelstore.champion(task)
-    kept = features.stored(customer_id=row.customer_id) if champion is not None and champion.version == version else None
+    if champion is None or champion.version != version:
+        return []
+    kept = features.stored(customer_id=row.customer_id)
     if kept is None:
         return []
     try:
-        model = modelstore.build(task, propensity_model)
+        model = modelstore.build(task, propensity_model, version=champion)
     except (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIncompatible):
         return []
     names = tuple(feature.name for feature in features.catalogue())

@@ -189,12 +189,13 @@ def load_version(version: ModelVersion) -> LoadedModel:
     return _remembered(version, "", lambda: _read(version))
 
 
-def build(task: str, make: Callable[[LoadedModel], Built]) -> Built:
+def build(task: str, make: Callable[[LoadedModel], Built], *, version: ModelVersion | None = None) -> Built:
     """Return `make(load(task))`, made once per process and version; ValueError and KeyError from it mean incompatible.
 
-    `make` must be a module-level function: its name is part of what is remembered.
+    `make` must be a module-level function: its name is part of what is remembered.  version: the champion, where the caller
+    has it already; saves a query.
     """
-    version = champion(task)
+    version = version or champion(task)
     if version is None:
         raise ModelMissing(f"No trained model serves {task!r} yet.", task=task)
 
