@@ -92,7 +92,9 @@ def train_purchase(*, as_of: datetime, force: bool = False) -> registry.Training
         trained_at=clock.now(),
         seconds=time.monotonic() - started,
     )
-    verdict = compare(challenger=figure.value, champion=_champion(states, later_rows, truth), baseline=baseline, margin=standard_error(figure))
+    verdict = compare(
+        challenger=figure.value, champion=_champion(states, later_rows, truth, since=as_of - month), baseline=baseline, margin=standard_error(figure)
+    )
     return registry.conclude(version, verdict, at=clock.now())
 
 
@@ -138,15 +140,24 @@ def _naive(states: dict[str, tuple[str, ...]], earlier: NDArray[np.int64], later
     return np.asarray(rate[later[:, browsed]] + 1e-6 * later[:, demand])
 
 
-def _champion(states: dict[str, tuple[str, ...]], rows: NDArray[np.int64], truth: NDArray[np.bool_]) -> float | None:
-    """Return the serving network's figure on the same rows. It may have learned from some of them, which only favours it."""
+def _champion(states: dict[str, tuple[str, ...]], rows: NDArray[np.int64], truth: NDArray[np.bool_], *, since: datetime) -> float | None:
+    """Return the serving network's figure on the same rows; where it learned from some of them, its own unseen figure.
+
+    since: the moment from which on the judged purchases came.
+    """
+    serving = modelstore.champion("purchase")
+    if serving is None:
+        return None
+    if serving.as_of > since:
+        figure = serving.metrics.get("auroc")
+        return None if figure is None else float(figure)
     try:
-        serving = modelstore.build("purchase", purchase_model).network
+        network = modelstore.build("purchase", purchase_model).network
     except (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIncompatible):
         return None
-    if serving.names != tuple(states):
+    if network.names != tuple(states):
         return None  # learned with other variables: sensitive traits were turned on or off since
-    return auroc(truth, _said(serving, rows))
+    return auroc(truth, _said(network, rows))
 
 
 def _report(network: Network, truth: NDArray[np.bool_], said: NDArray[np.float64], figure: Figure, baseline: float, base: float, people: int) -> ModelReport:

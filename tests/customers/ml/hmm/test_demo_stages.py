@@ -32,7 +32,7 @@ def told(shop: tuple) -> tuple[np.ndarray, StageProbabilities, StageProbabilitie
     known = day <= CUT
     customers = np.unique(customer[known])
     panel = panel_of_orders(customer[known], day[known], customers=customers, as_of_day=CUT, period_days=PERIOD_DAYS, most_periods=36)
-    states = fitting.choose(panel, families=("poisson",)).model
+    states = fitting.choose(panel, states=(3, 4), families=("poisson",), restarts=3).model
     assert names_stages(states)
     gaps = Lifecycle().fit(customer[known], day[known])
     asked = {"customer": customer, "day": day, "customers": customers, "as_of_day": CUT}
