@@ -334,3 +334,29 @@ async def test_a_page_in_the_background_has_received_but_not_read(visit: Open) -
     assert (delivered["got"], delivered["read"]) == (1, 0)
     assert (read["got"], read["read"]) == (1, 1)
     assert (talk.visitor_got_seq, talk.visitor_read_seq) == (1, 0)
+
+
+async def test_a_tab_that_outlives_its_token_says_hello_again_and_misses_nothing(visit: Open, source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="yesterday")
+    await hear(socket, "ack")
+    talk = await Conversation.objects.aget()
+    monkeypatch.setattr(visitors, "TOKEN_SECONDS", 0)
+    again = await visit(hello=False)
+    await say(again, type="hello", token=visitors.issue(Visitor(source.pk, VISITOR)))
+    assert await hear_close(again) == 4401
+    monkeypatch.setattr(visitors, "TOKEN_SECONDS", 3600)
+
+    # What a day does to an open socket: its token's hour is over.
+    with monkeypatch.context() as later:
+        later.setattr("support.consumers.time.monotonic", lambda: 10.0**9)
+        await say(socket, type="send", client_id="b", text="today, with yesterday's token")
+        assert await hear_close(socket) == 4402
+    await sync_to_async(post)(talk.pk, "while you were away", author="bot", cause="demo")
+    renewed = await visit(after=1, conversation=str(talk.public_id))
+    news = await hear(renewed, "messages")
+    await say(renewed, type="send", client_id="b", text="today, with yesterday's token")
+    ack = await hear(renewed, "ack")
+
+    assert [item["text"] for item in news["items"]] == ["while you were away"]
+    assert ack["seq"] == 3
