@@ -32,6 +32,8 @@ FEWEST_OF_A_LABEL = 10
 MOST_COMPARED = 40_000
 # Up to here the finalists are cross-validated thrice, which steadies the choice where chance is large.
 FEW = 8_000
+# Scattered trees join a blend if their log-loss is at most this times the best kind's.
+WORTHY = 1.08
 BASE_RATE, SIMPLE, LINEAR, TREES, SCATTERED, BLEND = "base rate", "simple logistic", "spline logistic", "boosted trees", "scattered trees", "blend"
 Settings = LinearSettings | TreeSettings | ScatterSettings
 SIMPLE_SETTINGS = LinearSettings(strength=1.0, knots=0)
@@ -93,7 +95,7 @@ def choose(
     # Fully grown trees on many rows would be large and slow to explain, and gain nothing there.
     if scattered and len(rows) <= FEW:
         contest.enter(SCATTERED, scattered)
-    blended = tuple(kind for kind in (LINEAR, TREES, SCATTERED) if kind in contest.settings)
+    blended = contest.worthy((LINEAR, TREES, SCATTERED))
     if len(blended) > 1:
         contest.blend(blended)
     best = contest.best()
@@ -151,6 +153,12 @@ class _Contest:
         others = [_unseen(best, self.matrix, self.label, fold, seed=number + 1) for number, fold in enumerate(self.folds[1:])]
         self.settings[kind] = best
         self._judge(kind, np.mean([scores, *others], axis=0), np.array([0.0, 1.0]), (kind,))
+
+    def worthy(self, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the kinds good enough to join a blend; deep trees that only add noise would cost minutes to explain."""
+        entered = [kind for kind in kinds if kind in self.losses]
+        least = min(self.losses[kind] for kind in entered)
+        return tuple(kind for kind in entered if kind != SCATTERED or self.losses[kind] <= WORTHY * least)
 
     def blend(self, kinds: tuple[str, ...]) -> None:
         """Enter the kinds' weighted sum, each fold scored by weights learned on the others."""

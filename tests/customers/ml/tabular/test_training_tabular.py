@@ -29,8 +29,11 @@ LIFE_DAYS = 420
 
 
 @pytest.fixture(autouse=True)
-def _own_models(settings: Any, tmp_path: Path) -> Iterator[None]:
+def _own_models(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.CRM_MODEL_DIR = tmp_path
+    # One candidate of each kind: the choice among them is tested on tables.
+    monkeypatch.setattr(training_tabular, "LINEAR", training_tabular.LINEAR[:1])
+    monkeypatch.setattr(training_tabular, "TREES", training_tabular.TREES[:1])
     modelstore.forget()
     yield
     modelstore.forget()
