@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.utils.translation import gettext_lazy as _
 
-from crm.core import job_kinds
+from crm.core import job_kinds, panels
 from crm.core.job_kinds import JobKind
 from crm.core.learning import evaluating, registry
 from crm.core.learning.evaluating import Evaluation
@@ -76,6 +76,7 @@ def register() -> None:
         Evaluation("network", "customers.ml.evaluate_network"),
         Evaluation("tabular", "customers.ml.evaluate_tabular"),
     )
+    panels.register(slot="customer.side", title=_("Likely next purchase"), url_name="customers:likely-panel", order=25, permission="customers.view")
     for source in (
         SearchSource("customers", "customers.view", search.customers),
         SearchSource("segments", "segments.view", search.segments),

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from customers import portrayal_views, views
+from customers import offer_views, portrayal_views, views
 
 app_name = "customers"
 
@@ -21,5 +21,6 @@ urlpatterns = [
     path("<int:customer_id>/tags/", views.tags, name="tags"),
     path("<int:customer_id>/answer/", portrayal_views.answer, name="answer"),
     path("<int:customer_id>/profiling/", portrayal_views.profile, name="profiling"),
+    path("<int:customer_id>/likely/", offer_views.likely, name="likely-panel"),
     path("<int:customer_id>/consents/", views.consents, name="consents"),
 ]

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from crm.core.errors import NotFound
 from crm.core.learning import modelstore, registry
 from crm.core.learning.registry import Outcome
+from crm.core.models.people import Role
 from customers import offer
 from customers.ml import purchase
 from customers.ml.network.influence import log_odds
 from customers.models import Activity, Category, Customer, Order, OrderLine, Product
-from tests.factories import CustomerFactory, ProductFactory, SourceFactory, place_order
+from tests.factories import CustomerFactory, ProductFactory, SourceFactory, UserFactory, place_order
 from tests.world import NOW
 
 pytestmark = pytest.mark.django_db
@@ -166,6 +169,31 @@ def test_refusal_recent_purchases_stock_and_the_number_of_queries(trained: list[
     for given in (bought, gone):
         assert given.kind == "related"
         assert given.product_id != product.pk
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_panel_shows_chance_and_reasons_and_says_when_it_cannot(
+    language: str, trained: list[Category], client: Client, django_assert_max_num_queries: Any
+) -> None:
+    client.cookies["django_language"] = language
+    client.force_login(UserFactory(role=Role.ANALYST))
+    person = Customer.objects.order_by("pk")[4]
+    url = reverse("customers:likely-panel", args=[person.pk])
+    client.get(url)
+
+    with django_assert_max_num_queries(12):
+        shown = client.get(url, headers={"HX-Request": "true"}).content.decode()
+    Customer.objects.filter(pk=person.pk).update(profiling_refused=True)
+    refused = client.get(url).content.decode()
+
+    assert "tea 1" in shown
+    assert "%" in shown
+    assert shown.count("<li>") == 4
+    if language == "en":
+        assert "earlier purchases in the category: repeatedly. Raises the odds" in shown
+        assert "refuses to be profiled" in refused
+    assert "tea 1" not in refused
+    assert client.get(reverse("customers:likely-panel", args=[10**9])).status_code == 404
 
 
 def test_without_a_model_everybody_gets_the_offer_and_a_missing_product_is_said() -> None:

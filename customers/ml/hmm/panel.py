@@ -207,7 +207,8 @@ def _distinct(rows: NDArray[np.int16]) -> tuple[Integers, Integers, Integers]:
 
     Rows are told apart by a 64-bit hash, twenty times faster than comparing whole rows; a collision is noticed.
     """
-    factors = [int(number) | 1 for number in np.random.default_rng(0).integers(1, 2**63, rows.shape[1], dtype=np.uint64)]
+    drawn = np.asarray(np.random.default_rng(0).integers(1, 2**63, rows.shape[1], dtype=np.uint64))
+    factors = [int(number) | 1 for number in drawn.tolist()]
     keys = np.zeros(len(rows), dtype=np.uint64)
     for column, factor in enumerate(factors):
         keys += (rows[:, column].astype(np.uint64) + np.uint64(1)) * np.uint64(factor)
