@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.core import clock
 from support import intents
-from support.models import Article, ArticleText, Conversation, IntentExample, Message, Tag, Team, Ticket
+from support.desk_admin import TicketEntryInline
+from support.models import Article, ArticleText, Conversation, IntentExample, Message, Ticket
 from support.models.ticket import TicketState
 
 
@@ -38,14 +39,14 @@ class ConversationAdmin(admin.ModelAdmin):
     list_filter = ["state", "source", "language", "is_verified", "csat", ("agent", admin.RelatedOnlyFieldListFilter), "handover_reason", "opened_at"]
     list_select_related = ["customer", "agent", "source"]
     search_fields = ["visitor_name", "visitor_email", "customer__name", "customer__email", "last_line", "public_id"]
-    autocomplete_fields = ["customer", "agent", "source"]
+    autocomplete_fields = ["customer", "agent", "source", "team", "tags"]
     date_hierarchy = "opened_at"
     readonly_fields = [
         "public_id", "visitor_id", "last_seq", "visitor_read_seq", "agent_read_seq", "clarifications", "last_line", "last_author", "is_verified",
         "opened_at", "last_message_at", "handed_over_at", "first_response_at", "closed_at", "waiting_since", "csat_at",
     ]  # fmt: skip
     fieldsets = [
-        (None, {"fields": ["state", "agent", "snoozed_until", "intent", "handover_reason"]}),
+        (None, {"fields": ["state", "agent", "team", "priority", "tags", "snoozed_until", "intent", "handover_reason"]}),
         (_("Visitor"), {"fields": ["source", "customer", "is_verified", "visitor_name", "visitor_email", "language", "visitor_id", "public_id"]}),
         (_("Times"), {"fields": ["opened_at", "last_message_at", "waiting_since", "handed_over_at", "first_response_at", "closed_at"]}),
         (_("Rating"), {"fields": ["csat", "csat_comment", "csat_at"]}),
@@ -185,29 +186,10 @@ class TicketAdmin(admin.ModelAdmin):
     search_fields = ["subject", "body", "customer__name", "customer__email", "orders__external_id"]
     autocomplete_fields = ["customer", "conversation", "assignee", "orders", "tags", "team"]
     readonly_fields = ["solved_at", "version", "merged_into"]
+    inlines = [TicketEntryInline]
     date_hierarchy = "opened_at"
     actions = ["solve"]
 
     @admin.action(description=_("Mark the selected tickets as solved"))
     def solve(self, request: HttpRequest, chosen: "QuerySet[Ticket]") -> None:
         chosen.exclude(state=TicketState.SOLVED).update(state=TicketState.SOLVED, solved_at=clock.now(), version=F("version") + 1)
-
-
-@admin.register(Team)
-class TeamAdmin(admin.ModelAdmin):
-    list_display = ["name", "people"]
-    search_fields = ["name"]
-    filter_horizontal = ["members"]
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Team]":
-        return super().get_queryset(request).annotate(number_of_people=Count("members"))
-
-    @admin.display(description=_("members"), ordering="number_of_people")
-    def people(self, team: Any) -> int:
-        return int(team.number_of_people)
-
-
-@admin.register(Tag)
-class TagAdmin(admin.ModelAdmin):
-    list_display = ["name"]
-    search_fields = ["name"]

@@ -24,7 +24,7 @@ _STATES = [(each.value, each.label) for each in CHOSEN]
 class ConversationSerializer(serializers.ModelSerializer[Conversation]):
     id = serializers.UUIDField(source="public_id", read_only=True)
     customer = serializers.UUIDField(source="customer.public_id", read_only=True, allow_null=True, default=None)
-    tags = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+    tags: Any = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
 
     class Meta:
         model = Conversation
@@ -77,7 +77,7 @@ class TicketSerializer(serializers.ModelSerializer[Ticket]):
     customer = serializers.SlugRelatedField(slug_field="public_id", queryset=Customer.objects.filter(merged_into=None))
     state = serializers.ChoiceField(choices=_STATES, required=False)
     priority = serializers.ChoiceField(choices=TicketPriority.choices, required=False)
-    orders = serializers.SlugRelatedField(slug_field="external_id", many=True, read_only=True)
+    orders: Any = serializers.SlugRelatedField(slug_field="external_id", many=True, read_only=True)
 
     class Meta:
         model = Ticket

@@ -104,9 +104,9 @@ def save(*, canned_id: int | None, shortcut: str, title: str, texts: dict[str, s
     if team_id is not None and not teams.mine(by).filter(pk=team_id).exists():
         raise CannedBad
     with transaction.atomic():
-        if CannedReply.objects.filter(shortcut=shortcut).exclude(pk=canned_id).exists():
+        if CannedReply.objects.filter(shortcut=shortcut).exclude(pk=canned_id or 0).exists():
             raise CannedBad
-        row = visible_to(by).filter(pk=canned_id).first() if canned_id else CannedReply()
+        row = visible_to(by).filter(pk=canned_id).first() if canned_id is not None else CannedReply()
         if row is None:
             raise CannedMissing
         row.shortcut, row.title, row.texts, row.team_id = shortcut, title, texts, team_id

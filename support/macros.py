@@ -68,11 +68,11 @@ def checked(actions: object) -> list[dict[str, Any]]:
 def save(*, macro_id: int | None, name: str, actions: object, team_id: int | None, by: User) -> Macro:
     """Store a macro and return it. Raises MacroBad or MacroMissing."""
     name = conversations.cleaned(name)[:80]
-    if not name or Macro.objects.filter(name=name).exclude(pk=macro_id).exists():
+    if not name or Macro.objects.filter(name=name).exclude(pk=macro_id or 0).exists():
         raise MacroBad
     if team_id is not None and not teams.mine(by).filter(pk=team_id).exists():
         raise MacroBad
-    row = visible_to(by).filter(pk=macro_id).first() if macro_id else Macro()
+    row = visible_to(by).filter(pk=macro_id).first() if macro_id is not None else Macro()
     if row is None:
         raise MacroMissing
     with transaction.atomic():

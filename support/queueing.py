@@ -62,7 +62,7 @@ def expected_minutes(*, place: int, now: datetime) -> int | None:
         .order_by("-opened_at", "-pk")
         .values_list("handed_over_at", "first_response_at", "place")[:RECENT]
     )
-    each = [(answered - asked).total_seconds() / max(1, place or 1) for asked, answered, place in rows]
+    each = [(answered - asked).total_seconds() / max(1, place or 1) for asked, answered, place in rows if asked and answered]
     if len(each) < LEAST:
         return None
     minutes = max(1, math.ceil(median(each) * place / 60))

@@ -156,16 +156,19 @@ def follow(*, now: datetime) -> int:
     for talk in talks:
         work = work_of_conversation(talk)
         if work is not None:
-            _keep(policies, {"conversation": talk}, talk.team_id, talk.priority, work, talk.stands)  # type: ignore[attr-defined]
+            _keep(policies, talk, None, work, talk.stands)  # type: ignore[attr-defined]
             count += 1
     for ticket in tickets:
-        _keep(policies, {"ticket": ticket}, ticket.team_id, ticket.priority, work_of_ticket(ticket), ticket.stands)  # type: ignore[attr-defined]
+        _keep(policies, None, ticket, work_of_ticket(ticket), ticket.stands)  # type: ignore[attr-defined]
         count += 1
     return count
 
 
-def _keep(policies: list[ServicePolicy], thing: dict[str, object], team_id: int | None, priority: int, work: Work, stands: str) -> None:
-    policy = policy_for(team_id=team_id, priority=priority, policies=policies)
+def _keep(policies: list[ServicePolicy], talk: Conversation | None, ticket: Ticket | None, work: Work, stands: str) -> None:
+    thing = talk or ticket
+    if thing is None:
+        return
+    policy = policy_for(team_id=thing.team_id, priority=thing.priority, policies=policies)
     if policy is None:
         return
     hours = calendars.of(policy.calendar)
@@ -181,7 +184,7 @@ def _keep(policies: list[ServicePolicy], thing: dict[str, object], team_id: int 
             "met_at": found.met_at,
             "followed": stands,
         }
-        target, _ = ServiceTarget.objects.update_or_create(**thing, aim=aim, defaults=values)
+        target, _ = ServiceTarget.objects.update_or_create(aim=aim, conversation=talk, ticket=ticket, defaults=values)
         if found.breached_at is not None and target.breached_at is None:
             # It was broken and mended between two looks: told all the same, once.
             _tell(target, "breach", found.breached_at, only_open=False)

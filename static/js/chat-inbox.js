@@ -6,8 +6,7 @@
  * Besides: who else has the conversation open, drafts kept on the server, replies held back for five seconds, saved
  * replies after a slash, colleagues after an @ in a note, macros, and the keys of the console.
  */
-import {Line} from './chat-line.js';
-import {Outbox, store} from './chat-outbox.js';
+import {Line, Outbox, store} from './chat-wire.js';
 import {announce, toast} from './app.js';
 import {register} from './keys.js';
 
@@ -466,6 +465,77 @@ document.addEventListener('toggle', async (event) => {
   }
   menu.querySelector('button, a')?.focus();
 }, true);
+
+/* ---- The assistant's suggestion ------------------------------------------------------------------------------------ */
+
+// Insert puts it into the composer, a new message asks for the next one. The card is written for htmx, which this page
+// does without: it is replaced by what its address answers, and asked for again while it is being prepared.
+async function proposed(card, url, options = {}) {
+  const answer = await fetch(url, {...options, headers: {Accept: 'text/html', 'HX-Request': 'true', 'X-CSRFToken': csrf()}}).catch(() => null);
+  if (!answer?.ok || answer.redirected || !card.isConnected) return;
+  const made = document.createElement('template');
+  made.innerHTML = await answer.text();
+  const next = made.content.querySelector('#assist');
+  if (!next) return;
+  card.replaceWith(next);
+  const delay = /load delay:(\d+)ms/.exec(next.getAttribute('hx-trigger') ?? '')?.[1];
+  if (delay) setTimeout(() => { if (next.isConnected) proposed(next, next.getAttribute('hx-get')); }, Number(delay));
+}
+{
+  const card = document.getElementById('assist');
+  if (card) proposed(card, card.getAttribute('hx-get'));
+}
+document.addEventListener('submit', (event) => {
+  const card = event.target.closest('#assist');
+  if (!card) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  proposed(card, event.target.action, {method: 'POST'});
+}, true);
+
+document.addEventListener('click', (event) => {
+  if (!event.target.closest('[data-insert]')) return;
+  const card = event.target.closest('[data-suggestion]');
+  const text = document.getElementById('text');
+  if (!card || !text) return;
+  const said = card.querySelector('[data-suggested-text]').content.textContent;
+  // What somebody has begun to write is never replaced.
+  text.value = text.value.trim() ? `${text.value.trimEnd()}\n${said}` : said;
+  text.dispatchEvent(new Event('input', {bubbles: true}));
+  text.focus();
+});
+
+let newest = messages?.lastElementChild?.dataset.seq;
+if (messages) {
+  new MutationObserver(() => {
+    const last = [...messages.querySelectorAll('[data-seq]')].at(-1)?.dataset.seq;
+    if (last === newest) return;
+    newest = last;
+    const card = document.getElementById('assist');
+    // Greyed at once: what it answers is no longer the newest message.
+    card?.querySelector('[data-suggestion]')?.setAttribute('aria-disabled', 'true');
+    if (card) proposed(card, card.getAttribute('hx-get'));
+  }).observe(messages, {childList: true});
+}
+
+/* A file from the composer; the console learns of the message as of any other. */
+const attach = document.getElementById('attach');
+attach?.addEventListener('change', async () => {
+  const told = document.getElementById('draft-state');
+  for (const file of attach.files) {
+    if (told) told.textContent = attach.dataset.wordSending;
+    const answer = await fetch(attach.dataset.url, {
+      method: 'POST', body: file,
+      headers: {
+        Accept: 'application/json', 'Content-Type': 'application/octet-stream', 'X-CSRFToken': JSON.parse(document.body.getAttribute('hx-headers'))['X-CSRFToken'],
+        'X-Client-Id': [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join(''), 'X-File-Name': encodeURIComponent(file.name),
+      },
+    }).catch(() => null);
+    const said = answer?.ok ? {} : await answer?.json().catch(() => ({})) ?? {};
+    if (told) told.textContent = answer?.ok ? '' : said.message || attach.dataset.wordFailed;
+  }
+  attach.value = '';
+});
 
 /* ---- Who else is here ---------------------------------------------------------------------------------------------- */
 

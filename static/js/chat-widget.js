@@ -2,8 +2,7 @@
  * The visitor's chat. The server's rows are the truth: this page remembers the highest number it was told about and
  * asks for everything above it on connecting, on a gap and on a timer. Where websockets are blocked it polls.
  */
-import {Outbox, newId, store} from './chat-outbox.js';
-import {Line} from './chat-line.js';
+import {Line, Outbox, newId, store} from './chat-wire.js';
 
 const page = document.body.dataset;
 const words = JSON.parse(document.getElementById('words').textContent);

@@ -29,11 +29,11 @@ class BusinessCalendar(models.Model):
 
     def clean(self) -> None:
         """Refuse hours the arithmetic cannot read."""
-        from support import calendars
+        from support import calendars as arithmetic
 
         try:
-            calendars.of(self)
-        except calendars.CalendarBad as error:
+            arithmetic.of(self)
+        except arithmetic.CalendarBad as error:
             raise ValidationError(error.text) from error
 
 

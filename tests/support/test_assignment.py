@@ -95,7 +95,7 @@ def test_the_visitor_hears_place_and_expected_wait(shop: Source, agent: User) ->
     told = [talk.messages.get(kind="handover") for talk in (first, second)]
 
     # Each of the five waited alone and three minutes.
-    assert told[0].data["minutes"] == 1
+    assert told[0].data["minutes"] == 3
     assert "You are next. It usually takes about" in told[0].text
     assert "number 2 in the queue" in told[1].text
     assert told[1].data["minutes"] == 2 * told[0].data["minutes"]

@@ -151,3 +151,31 @@ def test_another_teams_conversation_has_no_suggestion(client: Client, taken: Con
 
     assert client.get(f"/assistant/conversations/{taken.pk}/suggestion/").status_code == 404
     assert client.get(f"/assistant/conversations/{taken.pk}/summary/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("answer", "trusted"), [("订单 20483 在哪里？", True), ("订单在哪里？", False), ("Where is order 20483?", False), ("订单 20483 已退款 500 元", False)]
+)
+def test_a_translation_keeps_every_figure_and_its_language(answer: str, trusted: bool) -> None:
+    import json
+
+    from crm.core.llm.backends import Answer
+    from support import translating
+
+    class Writer:
+        def answer(self, _prompt: object, **_: object) -> Answer:
+            return Answer(json.dumps({"translation": answer}), "writer")
+
+    found = translating.translate("Where is order 20483?", into="zh-hans", backend=Writer())
+
+    assert (found.text == answer) is trusted
+
+
+def test_an_agent_reads_the_question_in_their_language(taken: Conversation, agent: User, judge: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from support import translating
+
+    monkeypatch.setattr(translating, "is_possible", lambda: True)
+    monkeypatch.setattr(translating, "translate", lambda text, *, into: translating.Translated(f"{into}: {text}", into, "writer"))
+    User.objects.update(locale="zh-hans")
+
+    assert suggested(asked(taken), agent).source["question"] == "zh-hans: how long does delivery take"
