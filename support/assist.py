@@ -13,8 +13,9 @@ from django.utils.translation import gettext_noop
 
 from crm.core.errors import NotFound
 from crm.core.models import User
-from support import intents, phrases, phrasing, replies, retrieval, triage, understanding
+from support import intents, phrases, phrasing, replies, retrieval, translating, triage, understanding
 from support.entities import Entity
+from support.language import known
 from support.models import Conversation, Message, Suggestion
 from support.models.assist import SuggestionOutcome
 from support.models.conversation import Author
@@ -81,6 +82,8 @@ def prepare(*, message_id: int, agent_id: int, now: datetime) -> Suggestion | No
     judged = triage.of(text=message.text, language=conversation.language)
     named, _mood = understanding.look(message.text, source_id=conversation.source_id, at=message.sent_at)
     text, source, origin = _proposed(conversation, message, judged, named)
+    if translation := _for_reader(message.text, spoken=judged.language, agent_id=agent_id):
+        source = source | {"question": translation}
     try:
         with transaction.atomic():
             return Suggestion.objects.create(
@@ -109,6 +112,14 @@ def _proposed(conversation: Conversation, message: Message, judged: triage.Triag
         return phrases.say("ask_more", judged.language), {}, "question"
     worded = phrasing.phrase(passage=quoted.text, question=message.text, language=judged.language)
     return worded.text, quoted.source(), worded.origin or "article"
+
+
+def _for_reader(text: str, *, spoken: str, agent_id: int) -> str:
+    """Return the visitor's message in the agent's language; '' where it is theirs already or no model is configured."""
+    if not translating.is_possible():
+        return ""
+    chosen = str(User.objects.values_list("locale", flat=True).get(pk=agent_id))
+    return translating.translate(text, into=known(chosen)).text if chosen and known(chosen) != spoken else ""
 
 
 def dismiss(*, suggestion_id: int, agent: User, now: datetime) -> Suggestion:
