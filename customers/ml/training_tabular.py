@@ -181,11 +181,19 @@ def _baseline(question: Question, known: list[Snapshot], held_out: Snapshot) -> 
 
 
 def _champion(task: str, held_out: Snapshot) -> float | None:
-    """Return the serving model's AUC on the same rows. It may have seen some of them, which only favours it."""
+    """Return the serving model's AUC on the same rows; where it has seen what happened to them, its own AUC on unseen ones.
+
+    A nightly run judges on nearly the rows the last version was finally fitted to: remembering them, it would never be
+    replaced.
+    """
     try:
         serving = modelstore.build(task, propensity_model)
     except (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIncompatible):
         return None
+    version = modelstore.champion(task)
+    if version is not None and version.as_of > held_out.cut:
+        own = version.metrics.get("auroc")
+        return None if own is None else float(own)
     said = serving.score(held_out.table).probability
     known = np.isfinite(said)
     return auroc(held_out.label[known], said[known])

@@ -115,6 +115,8 @@ def test_unchanged_facts_skip(shop: None) -> None:
 
     assert registry.run("returns", as_of=NOW).state is Outcome.SKIPPED
     assert ModelVersion.objects.filter(task="returns").count() == 1
+    # The first version was fitted to the rows both are judged on; that must not make it irreplaceable.
+    assert registry.run("returns", as_of=NOW, force=True).state is Outcome.TRAINED
 
 
 def test_nothing_after_the_cut_enters_a_snapshot(shop: None) -> None:
