@@ -58,7 +58,18 @@ def fairness_of(
             table["mitigation"]["offsets"] = mitigation.offsets(test_score, asked)
     except GroupUnusable as error:
         return table, [f"Fairness: {error.text}"]
-    return table, []
+    return table, [_told(protected.name, table)]
+
+
+def _told(name: str, table: dict[str, Any]) -> str:
+    """Return one column's fairness in a sentence, of the test rows where they were measured."""
+    part = "test" if "test" in table else "train"
+    gap, (more, less), change = table[part]["parity_difference"], table[part]["between"]["parity_difference"], table["mitigation"][part]
+    return (
+        f"Fairness by {name}, {'test' if part == 'test' else 'unseen training'} rows: {more!r} is selected {gap['value']:.3f} [{gap['low']:.3f}, {gap['high']:.3f}] "
+        f"more often than {less!r} (ratio {table[part]['disparate_impact']['value']:.2f}); thresholds by group would leave "
+        f"{change['parity_difference_after']:.3f} and move the AUC from {change['auc_before']:.3f} to {change['auc_after']:.3f}."
+    )
 
 
 def _change(after: Floats, before: Floats, threshold: float, label: NDArray[np.int64], group: NDArray[np.str_], column: str, seed: int) -> dict[str, Any]:
