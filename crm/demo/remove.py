@@ -12,7 +12,7 @@ from crm.demo.logins import LOGINS
 from customers.models import Category, Customer, Order, Product, Return, Review, Segment
 from customers.models.activity import Activity
 from recommendations.models import CustomerRecommendation, ProductRecommendation
-from support.models import Article, Conversation, Ticket
+from support.models import Article, CannedReply, Conversation, Macro, ServicePolicy, Ticket
 
 Progress = Callable[[int, int, str], None]
 
@@ -29,6 +29,9 @@ def demo(progress: Progress) -> dict[str, int]:
         ("campaigns", Campaign.objects.filter(is_demo=True)),
         ("tickets", Ticket.objects.filter(is_demo=True) | Ticket.objects.filter(conversation__is_demo=True)),
         ("conversations", Conversation.objects.filter(source__in=sources)),
+        ("saved replies", CannedReply.objects.filter(is_demo=True)),
+        ("macros", Macro.objects.filter(is_demo=True)),
+        ("service levels", ServicePolicy.objects.filter(is_demo=True)),
         ("recommendations", CustomerRecommendation.objects.filter(customer__source__in=sources)),
         ("related products", ProductRecommendation.objects.filter(product__source__in=sources)),
         ("segments", Segment.objects.filter(is_demo=True, campaigns=None)),

@@ -7,7 +7,7 @@ import numpy as np
 from crm.core.models import Source, User
 from crm.demo.chats import ANSWERED, SCRIPTS, WAITING, Script
 from customers.models import Customer, Order
-from support import conversations, knowledge, labels, phrases, tickets
+from support import conversations, knowledge, labels, phrases, starters, tickets
 from support.models import Conversation
 from support.models.conversation import Author
 
@@ -23,6 +23,7 @@ def hold(*, source: Source, as_of: datetime, present: datetime, small: bool = Fa
         return 0
     random = np.random.default_rng(seed)
     agent = User.objects.get(username="agent")
+    starters.load(is_demo=True)
     by_language = {
         language: list(Customer.objects.filter(source=source, locale=language, orders_count__gt=0).order_by("email").values_list("pk", flat=True))
         for language in SCRIPTS

@@ -259,3 +259,19 @@ def test_tags_are_one_in_any_case_and_at_most_twenty(talk: Conversation, agent: 
         tags.add(conversation_id=talk.pk, name=f"t{number}", by=agent, now=NOW)
     with pytest.raises(tags.TagBad):
         tags.add(conversation_id=talk.pk, name="one more", by=agent, now=NOW)
+
+
+def test_the_demo_desk_begins_with_macros_that_run(shop: Source, agent: User) -> None:
+    from support import starters
+
+    added = [starters.load(is_demo=True) for _ in range(2)]
+    talk = conversations.open(source_id=shop.pk, visitor_id=VISITOR, language="zh-hans", visitor_name="李雷", now=NOW)
+    for macro in Macro.objects.order_by("-name"):
+        done = macros.run(macro_id=macro.pk, conversation_id=talk.pk, by=agent, now=NOW)
+
+    assert added == [6, 0]
+    assert done.state == "closed"
+    assert [message.text for message in talk.messages.filter(author="agent")] == [
+        "李雷您好，我是The tea shop的客服Mei，请问有什么可以帮您？",
+        "不客气，祝您生活愉快！",
+    ]
