@@ -75,6 +75,7 @@ def register() -> None:
         Evaluation("lifecycle", "customers.ml.evaluate_lifecycle"),
         Evaluation("network", "customers.ml.evaluate_network"),
         Evaluation("tabular", "customers.ml.evaluate_tabular"),
+        Evaluation("value", "customers.ml.evaluate_value"),
     )
     panels.register(slot="customer.side", title=_("Likely next purchase"), url_name="customers:likely-panel", order=25, permission="customers.view")
     for source in (

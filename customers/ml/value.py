@@ -72,6 +72,15 @@ class ValueForecast:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The expectations of a ValueForecast alone, which cost a tenth of its intervals; (n,) each."""
+
+    orders: Floats
+    value: Floats
+    p_active: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class ValueModel:
     """A fitted shop: how often (`rate`), how much (`spend`), when in the year (`season`), and what recent behaviour adds
     to the ranking of value (`tilt`); the last two None where the data do not support them.  `notes` says what was tried
@@ -104,15 +113,17 @@ class ValueModel:
         """Return the expected amount of each customer's next order, before the tilt."""
         return self.spend.expected_amount(history.orders, history.mean_amount)
 
-    def plain(self) -> ValueModel:
-        """Return the same model without its tilt."""
-        return ValueModel(self.rate, self.spend, self.season, None, self.notes)
+    def means(self, history: OrderHistory, days: float) -> Expected:
+        """Return the expectations over the coming `days`, before the tilt."""
+        columns = self.timed(history)
+        orders = self.rate.expected_orders(*columns, self.horizon(history, days))
+        return Expected(orders, orders * self.order_amount(history), self.rate.p_active(*columns))
 
     def factor(self, history: OrderHistory) -> Floats:
         """Return by how much the tilt raises or lowers each customer's value, (n,); ones without a tilt."""
         if self.tilt is None or not len(history):
             return np.ones(len(history))
-        return self.tilt.factor(history, self.plain().forecast(history, horizon_days=self.tilt.horizon_days))
+        return self.tilt.factor(history, self.means(history, self.tilt.horizon_days))
 
     def forecast(self, history: OrderHistory, *, horizon_days: float, level: float = 0.8, factor: Floats | None = None) -> ValueForecast:
         """Return what each customer is expected to do in the next `horizon_days`.
