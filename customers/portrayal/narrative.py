@@ -144,7 +144,7 @@ def compose(facts: Facts) -> str:
         told.append(_("Likes: %(tastes)s.") % {"tastes": _("; ").join(likes)})
     say(_("Mood of their reviews: %(mood)s."), "mood")
     say(_("Since last month: %(change)s."), "change")
-    return _(" ").join(told)
+    return ("" if facts.language.startswith("zh") else " ").join(told)
 
 
 def numbers_in(text: str) -> list[str]:
