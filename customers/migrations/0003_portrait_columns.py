@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='portrait',
             name='p_return',
-            field=models.FloatField(null=True, verbose_name='probability that the next order comes back'),
+            field=models.FloatField(null=True, verbose_name='probability of a return in 100 days'),
         ),
         migrations.AddField(
             model_name='portrait',

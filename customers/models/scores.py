@@ -57,7 +57,7 @@ class Portrait(models.Model):
     p_active = models.FloatField(_("probability active"), null=True)
     p_purchase_30 = models.FloatField(_("probability of an order in 30 days"), null=True)
     p_churn = models.FloatField(_("probability of no order in the next period"), null=True)
-    p_return = models.FloatField(_("probability that the next order comes back"), null=True)
+    p_return = models.FloatField(_("probability of a return in 100 days"), null=True)
     expected_orders_30 = models.FloatField(_("orders expected in 30 days"), null=True)
     expected_orders_90 = models.FloatField(_("orders expected in 90 days"), null=True)
     expected_orders_90_low = models.FloatField(_("orders expected in 90 days, low end"), null=True)

@@ -62,7 +62,7 @@ def next_step(*, customer: Customer, row: Portrait, reachable: Mapping[str, bool
         return Advice(
             "fit_help",
             _("Help them choose before they buy: size advice, details, reviews. Do not push what often comes back."),
-            _("The next order comes back with a probability of %(share)s.") % {"share": formats.percent(row.p_return)},
+            _("They return something within 100 days with a probability of %(share)s.") % {"share": formats.percent(row.p_return)},
         )
     if row.next_order_on is not None and abs((row.next_order_on - today).days) <= SOON_DAYS:
         when = _("The next order is expected around %(day)s.") % {"day": formats.day(row.next_order_on)}

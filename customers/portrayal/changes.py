@@ -63,7 +63,7 @@ def _line(code: str, before: Any, now: Any, row: Portrait) -> Change | None:
             "p_churn": _("Risk of losing them went from %(before)s to %(now)s"),
             "p_active": _("Probability of being active went from %(before)s to %(now)s"),
             "p_purchase_30": _("Chance of an order within 30 days went from %(before)s to %(now)s"),
-            "p_return": _("Chance that the next order comes back went from %(before)s to %(now)s"),
+            "p_return": _("Chance of a return within 100 days went from %(before)s to %(now)s"),
         }[code]
         return Change(
             code,

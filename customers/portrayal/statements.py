@@ -35,7 +35,7 @@ LABELS: Mapping[str, str | Promise] = {
     "orders_90": gettext_lazy("Orders expected in 90 days"),
     "next_order": gettext_lazy("Next order expected"),
     "purchase_30": gettext_lazy("Order within 30 days"),
-    "return": gettext_lazy("Next order comes back"),
+    "return": gettext_lazy("Returns something within 100 days"),
     "mood": gettext_lazy("Mood of reviews"),
 }
 

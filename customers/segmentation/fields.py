@@ -186,7 +186,7 @@ _FIELDS = (
     Field("p_active", _("Probability of being active"), SCORES, "share", _column("portrait__p_active")),
     Field("p_churn", _("Risk of losing them"), SCORES, "share", _column("portrait__p_churn")),
     Field("p_purchase_30", _("Probability of an order in 30 days"), SCORES, "share", _column("portrait__p_purchase_30")),
-    Field("p_return", _("Probability that the next order comes back"), SCORES, "share", _column("portrait__p_return")),
+    Field("p_return", _("Probability of a return in 100 days"), SCORES, "share", _column("portrait__p_return")),
     Field("expected_orders_90", _("Orders expected in 90 days"), SCORES, "number", _column("portrait__expected_orders_90")),
     Field("value_365", _("Value in 12 months"), SCORES, "money", _column("portrait__value_365")),
     Field("sentiment", _("Mood of reviews"), SCORES, "number", _column("portrait__sentiment")),
