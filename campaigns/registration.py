@@ -86,7 +86,7 @@ def contacted(as_of: datetime) -> list[tuple[int, int, int]]:
         .values_list("customer_id", "sent_at", "campaign__started_at")
     )
     return [
-        (customer, int((sent or started).timestamp() // 86_400), contacts.WRITTEN_TO if sent else contacts.HELD_OUT)
+        (customer, int(moment.timestamp() // 86_400), contacts.WRITTEN_TO if sent else contacts.HELD_OUT)
         for customer, sent, started in rows
-        if sent or started
+        if (moment := sent or started) is not None
     ]

@@ -42,17 +42,18 @@ def product_names(source_id: int) -> dict[str, str]:
     except Exception:  # every cache backend has its own class for being away
         known = None
     if known is None:
-        known = {}
+        found: dict[str, str] = {}
         rows = Product.objects.filter(source_id=source_id, is_goods=True).order_by("pk").values_list("external_id", "sku", "name", "names")
         for external_id, sku, name, names in rows[:MOST_PRODUCTS]:
             for written in (name, sku, external_id, *names.values()):
                 if isinstance(written, str) and len(written) >= 3 and not written.isdigit():
-                    known.setdefault(written.lower(), external_id)
+                    found.setdefault(written.lower(), external_id)
         try:
-            cache.set(key, known, NAMES_KEPT)
+            cache.set(key, found, NAMES_KEPT)
         except Exception:  # as above
-            return known
-    return known
+            return found
+        return found
+    return dict(known)
 
 
 def own_order(found: list[Entity], text: str, *, customer_id: int) -> tuple[list[Order], Order | None, bool]:

@@ -75,7 +75,7 @@ class ConvolutionMember:
                         group["lr"] = 2e-3 * max(1 - step / (self.epochs * batches), 0.01)
                     loss = cross_entropy(network(*_padded([ids[row] for row in part])), targets[part], label_smoothing=0.05)
                     optimizer.zero_grad()
-                    loss.backward()
+                    loss.backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
                     step += 1
                 if self.say:

@@ -173,7 +173,7 @@ class _Trainer:
                 mask[place, : len(tokens[row])] = 1
             logits = self.model(input_ids=ids, attention_mask=mask).logits
             loss = torch.nn.functional.cross_entropy(logits, codes[chosen], label_smoothing=self.recipe.smoothing)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             value = float(loss.detach())
         self.processes.average(self.model)
         torch.nn.utils.clip_grad_norm_([each for each in self.model.parameters() if each.requires_grad], 1.0)

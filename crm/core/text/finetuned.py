@@ -106,7 +106,7 @@ class FinetunedMember:
         recipe = Recipe(epochs=self.epochs or _epochs(len(kept)), seed=self.seed, rate=1e-4 if len(kept) > 1_000 else 1.5e-4)
         with tempfile.TemporaryDirectory() as scratch:
             found = finetune(
-                texts=[material.texts[row] for row in kept],
+                texts=[material.texts[int(row)] for row in kept],
                 labels=names,
                 out=self.folder or Path(scratch),
                 base=self.base,
@@ -118,7 +118,7 @@ class FinetunedMember:
         self.columns_ = np.array([int(name) for name in found.labels])
         self.fell_back_ = found.fell_back
         judged = np.flatnonzero(held_out)
-        scores[judged] = self._scores([material.texts[row] for row in judged], classes)
+        scores[judged] = self._scores([material.texts[int(row)] for row in judged], classes)
         self.classes_ = classes
         return scores
 
