@@ -21,7 +21,7 @@ def register() -> None:
             name="value",
             title=_("Customer value"),
             purpose=_("Expects each customer's orders and spending of the coming months, and how likely they are still with us."),
-            run=_run("train_value"),
+            run=_run("train_value", module="training_value"),
             main_metric="spearman_spend",
         ),
         TrainingTask(

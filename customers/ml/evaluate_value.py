@@ -87,11 +87,7 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
     return EvaluationReport(
         task="value",
         protocol=f"Learned from rows up to {options['calibration_end']}, every choice made inside them; compared with the {horizon} days after it.",
-        chosen=" + ".join(
-            part
-            for part in (learned.model.rate.kind, learned.model.spend.kind, "season" * bool(learned.model.season), "ranking" * bool(learned.model.tilt))
-            if part
-        ),
+        chosen=learned.model.described,
         figures=figures,
         candidates={one.name: _told(one) for one in learned.tried} | {f"ranking: {name}": value for name, value in learned.ranking.items()},
         parameters={

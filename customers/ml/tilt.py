@@ -255,7 +255,7 @@ def _ridge(columns: Floats, target: Floats) -> Floats:
     """Return the ridge regression's weights; the constant is not drawn towards 0."""
     penalty = np.full(columns.shape[1], RIDGE)
     penalty[0] = 0.0
-    weights: Floats = np.linalg.solve(columns.T @ columns + np.diag(penalty + 1e-9), columns.T @ target)
+    weights: Floats = np.asarray(np.linalg.solve(columns.T @ columns + np.diag(penalty + 1e-9), columns.T @ target), dtype=np.float64)
     return weights
 
 

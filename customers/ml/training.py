@@ -1,6 +1,6 @@
-"""Training runs of the customer models value and sentiment; the stages have training_lifecycle.
+"""The training run of the mood of reviews; value, stages, churn and purchases have runs of their own beside this one.
 
-Each takes the facts up to `as_of`, skips when they are unchanged, judges the method on a period it has not seen, fits
+Each takes the facts up to `as_of`, skips when they are unchanged, judges the method on rows it has not seen, fits
 on everything, saves, and lets the new version serve only if it is good enough on the same rows as its rivals.
 """
 
@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from crm.core import clock
 from crm.core.learning import modelstore, registry
-from crm.core.learning.evaluation import Figure, Verdict, bootstrap, calibration_error, compare, macro_f1
-from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins, tenths
+from crm.core.learning.evaluation import Verdict, bootstrap, compare, macro_f1
 from crm.core.text import encoder
 from customers.ml import dataset, judging
-from customers.ml.features import Outcomes
 from customers.ml.reviews import ReviewSentiment
-from customers.ml.saved import sentiment_model, value_model
-from customers.ml.value import ValueForecast, ValueModel, fit_value, summarise_orders
+from customers.ml.saved import sentiment_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,43 +26,8 @@ if TYPE_CHECKING:
 
 # Part of every data hash: raise when the same rows would give another model.
 RECIPE = 1
-LAST_PERIOD = "the same again as in the period before"
 # New reviews needed since the serving sentiment model to compare on reviews neither has learned from.
 FEWEST_NEW_REVIEWS = 30
-
-
-def train_value(*, as_of: datetime, force: bool = False) -> registry.TrainingOutcome:
-    """Train expected orders, probability of being active and amount per order; judged on the last 90 days."""
-    started = time.monotonic()
-    rows, data_hash = judging.orders(as_of, recipe=RECIPE)
-    if not force and (same := modelstore.unchanged("value", data_hash)):
-        return registry.skipped(same)
-    split = judging.split(rows)
-    forecast = fit_value(split.history).forecast(split.history, horizon_days=split.days)
-    figure = bootstrap(_rank_agreement, forecast.value, split.spend)
-    metrics, baseline = _value_figures(forecast, split)
-    model = fit_value(summarise_orders(rows.customer, rows.day, rows.amount, as_of_day=rows.as_of_day))
-    version = modelstore.save(
-        task="value",
-        algorithm=f"{model.rate.kind} + {model.spend.kind}",
-        tensors={},
-        config={"model": model.to_config(), "currency": rows.currencies.main},
-        metrics=metrics,
-        baseline=baseline,
-        report=_value_report(forecast, split, model, figure).as_dict(),
-        data_hash=data_hash,
-        rows=len(rows),
-        as_of=as_of,
-        trained_at=clock.now(),
-        seconds=time.monotonic() - started,
-    )
-    verdict = compare(
-        challenger=figure.value,
-        champion=_champion_value(split),
-        baseline=_rank_agreement(split.last_spend, split.spend),
-        margin=judging.standard_error(figure),
-    )
-    return judging.concluded(version, verdict, as_of=as_of)
 
 
 def train_sentiment(*, as_of: datetime, force: bool = False) -> registry.TrainingOutcome:
@@ -94,83 +55,6 @@ def train_sentiment(*, as_of: datetime, force: bool = False) -> registry.Trainin
         seconds=time.monotonic() - started,
     )
     return judging.concluded(version, _sentiment_verdict(model, reviews, metrics, baseline), as_of=as_of)
-
-
-def _rank_agreement(predicted: NDArray[Any], actual: NDArray[Any]) -> float:
-    """Return Spearman's rank correlation, 0 where either side is constant."""
-    if len(np.unique(predicted)) < 2 or len(np.unique(actual)) < 2:
-        return 0.0
-    return float(spearmanr(predicted, actual).statistic)
-
-
-def _value_figures(forecast: ValueForecast, split: Outcomes) -> tuple[dict[str, float], dict[str, float]]:
-    def figures(orders: NDArray[Any], spend: NDArray[Any]) -> dict[str, float]:
-        return {
-            "spearman_spend": _rank_agreement(spend, split.spend),
-            "spearman_orders": _rank_agreement(orders, split.orders),
-            "mae_orders": float(np.abs(orders - split.orders).mean()),
-            "mae_spend": float(np.abs(spend - split.spend).mean()),
-            "total_orders_ratio": float(orders.sum() / max(split.orders.sum(), 1)),
-            "customers": len(split.history),
-        }
-
-    return figures(forecast.orders, forecast.value), figures(split.last_orders, split.last_spend)
-
-
-def _value_report(forecast: ValueForecast, split: Outcomes, model: ValueModel, rank: Figure) -> ModelReport:
-    def absolute(predicted: NDArray[Any], actual: NDArray[Any]) -> float:
-        return float(np.abs(predicted - actual).mean())
-
-    buys = 1 - np.exp(-forecast.orders)
-    inside = (split.orders >= forecast.orders_low) & (split.orders <= forecast.orders_high)
-    return ModelReport(
-        method=f"Fitted on the facts up to {split.days} days ago, judged on the {split.days} days since; the version that serves is then fitted on everything.",
-        baseline=LAST_PERIOD,
-        figures=(
-            ReportedFigure.of("spearman_spend", rank, baseline=_rank_agreement(split.last_spend, split.spend), style="number"),
-            ReportedFigure.of(
-                "spearman_orders",
-                bootstrap(_rank_agreement, forecast.orders, split.orders),
-                baseline=_rank_agreement(split.last_orders, split.orders),
-                style="number",
-            ),
-            ReportedFigure.of(
-                "mae_orders",
-                bootstrap(absolute, forecast.orders, split.orders),
-                baseline=absolute(split.last_orders, split.orders),
-                style="number",
-                higher_is_better=False,
-            ),
-            ReportedFigure.of(
-                "mae_spend",
-                bootstrap(absolute, forecast.value, split.spend),
-                baseline=absolute(split.last_spend, split.spend),
-                style="money",
-                higher_is_better=False,
-            ),
-            ReportedFigure("interval_coverage", float(inside.mean()), style="share"),
-            ReportedFigure("calibration_error", calibration_error(split.bought_again, buys), style="share", higher_is_better=False),
-        ),
-        calibration=calibration_bins(split.bought_again, buys),
-        tables=(
-            tenths(forecast.value, split.spend),
-            ReportTable(
-                "parameters",
-                ("name", "value"),
-                tuple((name, value) for part in model.to_config().values() if isinstance(part, dict) for name, value in part.items()),
-            ),
-        ),
-        notes=model.notes,
-    )
-
-
-def _champion_value(split: Outcomes) -> float | None:
-    """Return the serving model's figure on the same rows. It may have seen some of them, which only favours it."""
-    try:
-        serving = modelstore.build("value", value_model)
-    except (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIncompatible):
-        return None
-    return _rank_agreement(serving.forecast(split.history, horizon_days=split.days).value, split.spend)
 
 
 def _sentiment_verdict(model: ReviewSentiment, reviews: dataset.RatedReviews, metrics: dict[str, float], baseline: dict[str, float]) -> Verdict:

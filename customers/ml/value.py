@@ -93,6 +93,11 @@ class ValueModel:
     tilt: Tilt | None = None
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def described(self) -> str:
+        """The parts by name, for lists of versions."""
+        return " + ".join([self.rate.kind, self.spend.kind, *(["season"] if self.season else []), *(["ranking"] if self.tilt else [])])
+
     def timed(self, history: OrderHistory) -> tuple[Floats, Floats, Floats]:
         """Return frequency, recency and age, the times by the season's clock."""
         if self.season is None:

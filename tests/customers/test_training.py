@@ -14,7 +14,7 @@ from crm.core.learning.registry import Outcome
 from crm.core.models import ModelVersion
 from crm.core.models.learning import ModelState
 from customers import portrait
-from customers.ml import dataset, training
+from customers.ml import dataset, training_value
 from customers.ml.features import TooFewOrders, holdout_days, outcomes
 from customers.models import Customer, Order, Portrait, Review
 from tests.factories import CustomerFactory, ProductFactory, ReturnFactory, SourceFactory, place_order
@@ -217,7 +217,7 @@ def test_as_of_hides_the_future_from_training(shop: None) -> None:
 
 def test_a_worse_model_is_kept_back(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.run("value", as_of=NOW)
-    monkeypatch.setattr(training, "_champion_value", lambda _split: 0.999)
+    monkeypatch.setattr(training_value, "_champion", lambda _split: 0.999)
 
     outcome = registry.run("value", as_of=NOW, force=True)
 
