@@ -19,7 +19,7 @@ NAMES: Mapping[str, str | Promise] = {
     "retention": gettext_lazy("Retention"),
     "rfm": gettext_lazy("RFM map"),
     "lifecycle": gettext_lazy("Lifecycle"),
-    "value": gettext_lazy("Value"),
+    "value": gettext_lazy("Customer value"),
     "churn": gettext_lazy("Churn"),
     "returns": gettext_lazy("Returns"),
     "reviews": gettext_lazy("Reviews"),
