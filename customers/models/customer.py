@@ -64,6 +64,9 @@ class Customer(models.Model):
             models.Index(fields=["-spent_amount", "-id"], name="customer_spent"),
             models.Index(fields=["-last_order_at", "-id"], name="customer_last_order"),
             models.Index(fields=["-orders_count", "-id"], name="customer_orders"),
+            # The customers list by name and by last order, people without one last.
+            models.Index(Lower("name"), "id", name="customer_name"),
+            models.Index(models.F("last_order_at").desc(nulls_last=True), models.F("id").desc(), name="customer_lately"),
             models.Index(Lower("email"), name="customer_email"),
             models.Index(fields=["country", "-last_seen_at"], name="customer_country"),
             GinIndex(fields=["tags"], name="customer_tags"),

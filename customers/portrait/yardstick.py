@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from customers.features.builder import Parts
     from customers.portrait.serving import Models
 
-# Buyers the shop's quintiles and averages are taken from: above it a sample, whose quintiles are right to 0.2 points.
-MOST_MEASURED = 60_000
+# Customers the shop's quintiles and averages are taken from: above it a sample, whose quintiles are right to 0.3 points.
+MOST_MEASURED = 20_000
 COLD_DAYS = 90
 FEWEST_COLD_DAYS = 30
 
@@ -121,7 +121,7 @@ def _cold(context: Context, customers: int) -> ColdStart | None:
         return None
     then = context.as_of - timedelta(days=days)
     table = features.build(
-        as_of=then, sample=min(1.0, 5 * cold.MOST / max(customers, 1)), context=Context(then, context.known, context.main_country, context.mood_version)
+        as_of=then, sample=min(1.0, 3 * cold.MOST / max(customers, 1)), context=Context(then, context.known, context.main_country, context.mood_version)
     )
     table = table.only((table.column("orders") == 0) & np.isfinite(table.column("known_days")))
     if len(table) < cold.FEWEST:
