@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The two parameters of a shop without buyers: one order a year, believed as firmly as one order.
 EMPTY_SHAPE, EMPTY_DAYS = 1.0, 365.0
+# A shape beyond e^8 differs from a Poisson rate common to all by less than a thousandth.
+GREATEST_LOG = 8.0
 
 
 class EmpiricalRate(OrderModel):
@@ -50,7 +52,9 @@ class EmpiricalRate(OrderModel):
         logs = np.log([1.0, 1 / rate])
         try:
             if rows.x.any():
-                logs = np.clip(maximise(_objective, rows, starts=((1.0, 1 / rate),)), [-8.0, -9.0], [8.0, 12.0])
+                logs = maximise(_objective, rows, starts=((1.0, 1 / rate),))
+                # Customers who are all alike drive both to infinity; kept within reach, with the mean rate they agree on.
+                logs = logs - (logs[0] - np.clip(logs[0], -GREATEST_LOG, GREATEST_LOG))
         except DegenerateFit:
             pass  # The first guess stands: every customer at the shop's mean rate.
         self.r_, self.alpha_ = (float(value) for value in np.exp(logs))

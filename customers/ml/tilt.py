@@ -210,11 +210,8 @@ def features(history: OrderHistory, forecast: Forecast) -> Floats:
     )
 
 
-def learn_tilt(snapshots: Sequence[Snapshot], now: Floats, value: Floats, *, horizon_days: float, blend: tuple[float, float, float]) -> Tilt:
-    """Return the tilt learned from moments of the past, for customers whose features and model values are now these.
-
-    now: (n, f) features.  value: (n,) the model's values over the horizon.  blend: weights of the three rankings.
-    """
+def learn_weights(snapshots: Sequence[Snapshot]) -> tuple[Floats, Floats]:
+    """Return the two regressions' weights, of the order and of the money, from moments of the past."""
     columns, ranks, money = [], [], []
     for snapshot in snapshots:
         columns.append(design(snapshot.features, [Ranking.of(column) for column in snapshot.features.T]))
@@ -222,18 +219,31 @@ def learn_tilt(snapshots: Sequence[Snapshot], now: Floats, value: Floats, *, hor
         capped = np.minimum(snapshot.spend, np.quantile(snapshot.spend, CAP))
         money.append(capped / max(float(capped.mean()), 1e-12))
     rows = np.vstack(columns)
-    order, spend = _ridge(rows, np.concatenate(ranks)), _poisson(rows, np.concatenate(money))
+    return _ridge(rows, np.concatenate(ranks)), _poisson(rows, np.concatenate(money))
+
+
+def make_tilt(weights: tuple[Floats, Floats], now: Floats, value: Floats, *, horizon_days: float, blend: tuple[float, float, float]) -> Tilt:
+    """Return the tilt for customers whose features and model values are now these.
+
+    now: (n, f) features.  value: (n,) the model's values over the horizon.  blend: weights of the three rankings.
+    """
+    order, money = weights
     rankings = tuple(Ranking.of(column) for column in now.T)
-    here = design(now, rankings)
-    first, second, third = (Ranking.of(raw) for raw in (here @ order, here @ spend, value))
-    score = blend[0] * first(here @ order) + blend[1] * second(here @ spend) + blend[2] * third(value)
+    raw = [np.concatenate([_times(now[begin : begin + BLOCK], rankings, one) for begin in range(0, len(now), BLOCK)]) for one in weights]
+    first, second, third = (Ranking.of(each) for each in (*raw, value))
+    score = blend[0] * first(raw[0]) + blend[1] * second(raw[1]) + blend[2] * third(value)
     # More points at the top, where the money is.
     grid = 1 - np.geomspace(1, 1 / max(len(score), 2), 200)
     places = np.unique(np.r_[0.0, np.linspace(0, 1, 200), grid])
     # Strictly rising, or interpolation would be undefined among equal scores.
     points = np.maximum.accumulate(np.quantile(score, places) + np.arange(len(places)) * 1e-9)
     values = np.quantile(np.log(np.maximum(value, 1e-9)), places)
-    return Tilt(horizon_days, order, spend, blend, rankings, (first, second, third), points, values)
+    return Tilt(horizon_days, order, money, blend, rankings, (first, second, third), points, values)
+
+
+def _times(given: Floats, rankings: Sequence[Ranking], weights: Floats) -> Floats:
+    product: Floats = design(given, rankings) @ weights
+    return product
 
 
 def design(given: Floats, rankings: Sequence[Ranking]) -> Floats:
