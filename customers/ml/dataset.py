@@ -85,7 +85,7 @@ _ORDERS = """
     SELECT o.customer_id, floor(extract(epoch FROM o.placed_at) / 86400)::int,
            greatest(o.total_amount - coalesce(r.amount, 0), 0)::float8, o.currency
     FROM customers_order o
-    JOIN customers_customer c ON c.id = o.customer_id AND c.merged_into_id IS NULL AND NOT c.is_anonymous
+    JOIN customers_customer c ON c.id = o.customer_id AND c.merged_into_id IS NULL AND NOT c.is_anonymous AND NOT c.profiling_refused
     LEFT JOIN (
         SELECT order_id, sum(total_amount) AS amount FROM customers_return
         WHERE order_id IS NOT NULL AND returned_at <= %(as_of)s GROUP BY order_id
@@ -113,7 +113,7 @@ _PEOPLE = """
                avg(CASE WHEN sentiment_version = %(version)s THEN sentiment ELSE (rating - 3) / 2.0 END)::float8 AS mood
         FROM customers_review WHERE written_at <= %(as_of)s AND customer_id IS NOT NULL GROUP BY customer_id
     ) said ON said.customer_id = c.id
-    WHERE c.merged_into_id IS NULL AND NOT c.is_anonymous
+    WHERE c.merged_into_id IS NULL AND NOT c.is_anonymous AND NOT c.profiling_refused
     ORDER BY c.id
 """
 
@@ -170,12 +170,13 @@ def people(*, as_of: datetime, known: Currencies, sentiment_version: int) -> Peo
 
 
 def rated_reviews(*, as_of: datetime) -> RatedReviews:
-    """Return all reviews with stars and words written up to `as_of`; one query."""
+    """Return all reviews with stars and words written up to `as_of`, but of people who refuse to be profiled; one query."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT body, rating, extract(epoch FROM written_at)::float8 FROM customers_review
-            WHERE rating IS NOT NULL AND body <> '' AND written_at <= %s ORDER BY written_at, id
+            WHERE rating IS NOT NULL AND body <> '' AND written_at <= %s
+              AND NOT EXISTS (SELECT 1 FROM customers_customer c WHERE c.id = customer_id AND c.profiling_refused) ORDER BY written_at, id
             """,
             [as_of],
         )
