@@ -136,10 +136,12 @@ def _objective(logs: Floats, rows: Grouped) -> tuple[float, Floats]:
     """Return the mean negative log-likelihood and its gradient with respect to the parameters' logarithms."""
     r, alpha, a, b = np.exp(logs)
     common, alive, stopped = _terms(rows, r, alpha, a, b)
-    value = rows.weight @ (common + np.logaddexp(alive, stopped))
+    # logaddexp and expit from one exponential; beyond 700 it would overflow, and the share is 1 to all digits.
+    odds = np.exp(np.minimum(stopped - alive, 700.0))
+    value = rows.weight @ (common + alive + np.log1p(odds))
     # The share of "stopped" in the sum; 0 where that is minus infinity.  Everything below is linear in it, so sums by
     # distinct x, T and t_x are taken first, and the special functions of the few distinct values only.
-    stopped_weight = rows.weight * expit(stopped - alive)
+    stopped_weight = rows.weight * (odds / (1 + odds))
     alive_weight = rows.weight - stopped_weight
     by_x = np.bincount(rows.x_at, rows.weight, len(rows.xs))
     stopped_by_x = np.bincount(rows.x_at, stopped_weight, len(rows.xs))

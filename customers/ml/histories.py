@@ -56,16 +56,45 @@ def checked_history(frequency: ArrayLike, recency_days: ArrayLike, age_days: Arr
 def distinct(*columns: Floats) -> tuple[tuple[Floats, ...], NDArray[np.int64]]:
     """Return the distinct rows of the columns and, per row given, the place of its distinct one.
 
-    A sort of one combined key: NumPy's own unique(axis=0) compares records and takes 20 times as long.
+    A sort of one combined number: NumPy's own unique(axis=0) compares records and takes 20 times as long.
     """
+    key = _combined(columns)
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    return tuple(column[first] for column in columns), place
+
+
+def _combined(columns: tuple[Floats, ...]) -> NDArray[np.int64]:
+    """Return one whole number per row, equal where the rows are."""
     key = np.zeros(len(columns[0]), dtype=np.int64)
+    if not len(key):
+        return key
+    room = 1
     for column in columns:
-        values, codes = np.unique(column, return_inverse=True)
-        key = key * (len(values) + 1) + codes
-        # Fold back into 0..n before the next factor, so that the product cannot overflow.
-        _, key = np.unique(key, return_inverse=True)
-    _, first = np.unique(key, return_index=True)
-    return tuple(column[first] for column in columns), key
+        # Whole days and counts are their own codes; anything else is numbered by its distinct values.
+        codes = column.astype(np.int64) if _are_codes(column) else np.unique(column, return_inverse=True)[1]
+        size = int(codes.max()) + 1
+        if room * size > 2**62:
+            key = np.unique(key, return_inverse=True)[1]
+            room = int(key.max()) + 1
+        key, room = key * size + codes, room * size
+    return key
+
+
+def _are_codes(column: Floats) -> bool:
+    """Return whether all values are whole, not negative, and small enough to count up to: 1,000,000 days are 2,700 years."""
+    return bool(column.min() >= 0 and column.max() < 1_000_000 and np.array_equal(np.floor(column), column))
+
+
+def numbered(column: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the distinct values and the place of each row's among them."""
+    if len(column) and _are_codes(column):
+        codes = column.astype(np.int64)
+        present = np.flatnonzero(np.bincount(codes))
+        place = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+        place[present] = np.arange(len(present))
+        return present.astype(float), place[codes]
+    values, places = np.unique(column, return_inverse=True)
+    return values, places
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +118,20 @@ class Grouped:
 
     @classmethod
     def of(cls, x: Floats, recency: Floats, age: Floats) -> Grouped:
-        (gx, gt, ga), place = distinct(x, recency, age)
-        return cls.of_rows(gx, gt, ga, np.bincount(place, minlength=len(gx)).astype(float))
+        if not len(x) or not all(_are_codes(column) for column in (x, recency, age)):
+            (gx, gt, ga), place = distinct(x, recency, age)
+            return cls.of_rows(gx, gt, ga, np.bincount(place, minlength=len(gx)).astype(float))
+        # Whole days, the usual case: sort the packed numbers and unpack them, a third of the time that indices take.
+        last, longest = int(recency.max()) + 1, int(age.max()) + 1
+        packed = np.sort((x.astype(np.int64) * last + recency.astype(np.int64)) * longest + age.astype(np.int64))
+        begins = np.flatnonzero(np.concatenate([[True], packed[1:] != packed[:-1]]))
+        keys, weight = packed[begins], np.diff(np.append(begins, len(packed))).astype(float)
+        return cls.of_rows((keys // (last * longest)).astype(float), (keys // longest % last).astype(float), (keys % longest).astype(float), weight)
 
     @classmethod
     def of_rows(cls, x: Floats, recency: Floats, age: Floats, weight: Floats) -> Grouped:
         """Return the rows as they are; equal ones need not be counted together."""
-        (xs, x_at), (recencies, recency_at), (ages, age_at) = (np.unique(column, return_inverse=True) for column in (x, recency, age))
+        (xs, x_at), (recencies, recency_at), (ages, age_at) = (numbered(column) for column in (x, recency, age))
         return cls(x, recency, age, weight, xs, x_at, recencies, recency_at, ages, age_at)
 
     def scaled(self, unit: float) -> Grouped:

@@ -1,11 +1,11 @@
-"""Run the benchmarks named on the command line, or all: `python -m tests.benchmarks [tracking importing portraits stages_fit intents chat chat_load]`."""
+"""Run the benchmarks named on the command line, or all: `python -m tests.benchmarks [tracking importing portraits stages_fit value_fit intents chat chat_load]`."""
 
 import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ORDER = ("tracking", "importing", "portraits", "stages_fit", "intents", "chat", "chat_load")
+ORDER = ("tracking", "importing", "portraits", "stages_fit", "value_fit", "intents", "chat", "chat_load")
 
 
 def main(names: list[str]) -> int:
