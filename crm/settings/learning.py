@@ -32,3 +32,6 @@ CRM_FINETUNE_THREADS = env.integer("CRM_FINETUNE_THREADS", 0, minimum=0, maximum
 
 # May models learn from traits the law protects (age, gender)? Off: they are used to check fairness, never to score.
 CRM_SENSITIVE_TRAITS = env.boolean("CRM_SENSITIVE_TRAITS", False)
+
+# Fine-tune a transformer with every training of the intent model (hours of processor time a month on two cores).
+CRM_INTENTS_FINETUNE = env.boolean("CRM_INTENTS_FINETUNE", False)

@@ -58,9 +58,12 @@ def judge(model: IntentModel, baseline: TextClassifier, *, slices: Sequence[str]
     ]
     scope = ("scope_auroc", "out_of_scope_refused", "in_scope_kept", "matthews_with_out_of_scope")
     figures.extend(ReportedFigure(name, metrics[name], baseline=plain_metrics.get(name)) for name in scope if name in metrics)
+    # A fine-tuned model judges only what it has not learned from; the baseline is then read on the same rows.
+    place = {row: number for number, row in enumerate(baseline.kept_rows_)}
+    same = np.array([place[row] for row in model.classifier_.kept_rows_], dtype=np.int64)
     tables = [per_class(seen.codes, seen.predicted, seen.classes), confusions(seen.codes, seen.predicted, seen.classes)]
     if len(slices):
-        tables.insert(0, _by_slice(seen, plain, np.asarray(slices)[model.classifier_.kept_rows_]))
+        tables.insert(0, _by_slice(seen, (plain.predicted == plain.codes)[same], np.asarray(slices)[model.classifier_.kept_rows_]))
     notes = [] if model.classifier_.uses_encoder_ else ["No text encoder was available: the model rests on n-grams alone."]
     return IntentJudgement(
         metrics=metrics,
@@ -106,7 +109,7 @@ def _figures(seen: OutOfSample) -> dict[str, float]:
     return figures
 
 
-def _by_slice(seen: OutOfSample, plain: OutOfSample, slices: NDArray[Any]) -> ReportTable:
+def _by_slice(seen: OutOfSample, plain_right: NDArray[np.bool_], slices: NDArray[Any]) -> ReportTable:
     rows = []
     for name in np.unique(slices):
         chosen = slices == name
@@ -114,7 +117,7 @@ def _by_slice(seen: OutOfSample, plain: OutOfSample, slices: NDArray[Any]) -> Re
             (
                 str(name),
                 float((seen.predicted == seen.codes)[chosen].mean()),
-                float((plain.predicted == plain.codes)[chosen].mean()),
+                float(plain_right[chosen].mean()),
                 float(seen.in_scope[chosen].mean()),
                 int(chosen.sum()),
             )

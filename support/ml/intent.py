@@ -54,7 +54,7 @@ class Understanding:
 class IntentModel:
     """The classifier and its policy.
 
-    answers_right, choices_right: see ANSWERS_RIGHT, CHOICES_RIGHT.  seed, use_encoder: see TextClassifier.
+    answers_right, choices_right: see ANSWERS_RIGHT, CHOICES_RIGHT.  seed, use_encoder, finetune: see TextClassifier.
 
     After `fit`: `classifier_`, `answer_from_` (least confidence to answer), `clarify_from_` (least probability of the
     three choices together to ask back).
@@ -62,15 +62,24 @@ class IntentModel:
 
     format = 1
 
-    def __init__(self, *, answers_right: float = ANSWERS_RIGHT, choices_right: float = CHOICES_RIGHT, seed: int = 0, use_encoder: bool | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        answers_right: float = ANSWERS_RIGHT,
+        choices_right: float = CHOICES_RIGHT,
+        seed: int = 0,
+        use_encoder: bool | None = None,
+        finetune: bool = False,
+    ) -> None:
         self.answers_right = answers_right
         self.choices_right = choices_right
         self.seed = seed
         self.use_encoder = use_encoder
+        self.finetune = finetune
 
     def fit(self, texts: Sequence[str], labels: Sequence[str], out_of_scope: Sequence[str] = ()) -> Self:
         """Learn from example messages and their intents, and from messages no intent fits."""
-        self.classifier_ = TextClassifier(seed=self.seed, use_encoder=self.use_encoder).fit(texts, labels, out_of_scope)
+        self.classifier_ = TextClassifier(seed=self.seed, use_encoder=self.use_encoder, finetune=self.finetune).fit(texts, labels, out_of_scope)
         seen = self.classifier_.out_of_sample_
         order = np.argsort(-seen.served, axis=1, kind="stable")[:, :CHOICES]
         confidence, together = seen.served.max(1), np.take_along_axis(seen.served, order, axis=1).sum(1)

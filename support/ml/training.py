@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from crm.core import clock
@@ -60,7 +61,9 @@ def run(*, as_of: datetime, force: bool = False) -> TrainingOutcome:
 
     started = time.monotonic()
     examples = dataset.read(as_of=as_of)
-    data_hash = modelstore.fingerprint(FEATURES, encoder.fingerprint(), examples.texts, examples.labels, examples.languages, examples.outside)
+    data_hash = modelstore.fingerprint(
+        FEATURES, settings.CRM_INTENTS_FINETUNE, encoder.fingerprint(), examples.texts, examples.labels, examples.languages, examples.outside
+    )
     same = None if force else modelstore.unchanged(TASK, data_hash)
     if same is not None:
         return registry.skipped(same)
@@ -70,7 +73,7 @@ def run(*, as_of: datetime, force: bool = False) -> TrainingOutcome:
             % {"examples": FEWEST_EXAMPLES, "intents": FEWEST_INTENTS, "found": len(examples.texts)},
             found=len(examples.texts),
         )
-    model = IntentModel().fit(examples.texts, examples.labels, examples.outside)
+    model = IntentModel(finetune=settings.CRM_INTENTS_FINETUNE).fit(examples.texts, examples.labels, examples.outside)
     plain = TextClassifier(use_encoder=False).fit(examples.texts, examples.labels, examples.outside)
     judged = judge(model, plain, slices=examples.languages)
     by_language = _outside_by_language(model, examples)
@@ -88,7 +91,7 @@ def run(*, as_of: datetime, force: bool = False) -> TrainingOutcome:
     tensors |= heldout.tensors(model, examples)
     version = modelstore.save(
         task=TASK,
-        algorithm="sentence encoder and n-grams, kernel head, calibrated, out-of-scope gate",
+        algorithm=f"{model.classifier_.description_}, calibrated, out-of-scope gate",
         tensors=tensors,
         config={"model": config, "handled": handled, "thresholds": heldout.thresholds(model)},
         metrics=metrics,

@@ -4,6 +4,7 @@ import argparse
 from datetime import UTC, datetime, time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -21,6 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--list", action="store_true", help="print the models there are")
         parser.add_argument("--as-of", metavar="DATE", help="use no fact later than this date or moment (default: now)")
         parser.add_argument("--force", action="store_true", help="train even if the data are unchanged")
+        parser.add_argument("--finetune", action="store_true", help="intents: fine-tune a transformer too, see CRM_INTENTS_FINETUNE (long)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["list"]:
@@ -30,6 +32,10 @@ class Command(BaseCommand):
         if bool(options["name"]) == options["all"]:
             raise CommandError("Name one model or give --all; `manage.py retrain --list` prints the names.")
         as_of = self._moment(options["as_of"])
+        if options["finetune"]:
+            if options["name"] not in {None, "intents"}:
+                raise CommandError("--finetune is for intents; fine-tune other texts with `manage.py finetune`.")
+            settings.CRM_INTENTS_FINETUNE = True
         try:
             runs = (
                 registry.run_all(as_of=as_of, force=options["force"])
