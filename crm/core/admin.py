@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from crm.core import audit, clock, formats, jobs
-from crm.core.models import ApiKey, AuditEntry, IdempotencyRecord, Job, ModelVersion, SavedView, Source, User
+from crm.core.models import ApiKey, AuditEntry, DriftReading, IdempotencyRecord, Job, ModelVersion, SavedView, Source, User
 
 
 class _Fixed(admin.ModelAdmin):
@@ -156,3 +156,10 @@ class IdempotencyRecordAdmin(_Fixed):
     search_fields = ("key", "path")
     date_hierarchy = "created_at"
     fields = ("key", "api_key", "method", "path", "status", "headers", "created_at")
+
+
+@admin.register(DriftReading)
+class DriftReadingAdmin(_Fixed):
+    list_display = ("task", "version", "name", "week", "index", "rows", "measured_at")
+    list_filter = ("task",)
+    show_full_result_count = False

@@ -28,6 +28,9 @@ FOCUS = """() => {
 }"""
 
 
+HELD_MS = 15_000
+
+
 @pytest.fixture
 def shop(page: Page, context: BrowserContext, sign_in: SignIn) -> World:
     """The named world; the browser is the owner's."""
@@ -117,7 +120,7 @@ def test_a_reply_is_sent_without_a_mouse(page: Page, shop: World, talk: Conversa
     page.keyboard.type("Yes, cast iron.")
     page.keyboard.press("Enter")
 
-    expect(page.locator('.message[data-author="agent"][data-seq]')).to_contain_text("Yes, cast iron.")
+    expect(page.locator('.message[data-author="agent"][data-seq]')).to_contain_text("Yes, cast iron.", timeout=HELD_MS)
     expect(page.get_by_role("textbox", name="Message")).to_be_focused()
     assert list(Message.objects.filter(author="agent").values_list("text", "agent")) == [("Yes, cast iron.", shop.owner.pk)]
 
@@ -142,7 +145,7 @@ def test_the_enter_of_an_input_method_sends_no_reply_and_the_next_one_does(page:
     expect(page.locator('.message[data-author="agent"]')).to_have_count(0)
 
     page.keyboard.press("Enter")
-    expect(page.locator('.message[data-author="agent"][data-seq]')).to_contain_text("你好")
+    expect(page.locator('.message[data-author="agent"][data-seq]')).to_contain_text("你好", timeout=HELD_MS)
     assert Message.objects.filter(author="agent").count() == 1
 
 
