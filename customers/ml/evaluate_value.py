@@ -76,10 +76,12 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
     history = known.history(end)
     forecast = learned.model.forecast(history, horizon_days=horizon, level=level)
     if options.get("out"):
-        _write(options["out"], given.names, history, forecast)
+        _write(options["out"], given.names, np.unique(known.customer), history, forecast)
     later = (rows.day > end) & (rows.day <= end + horizon)
     figures, weeks = _figures(learned, history, forecast, rows, end, horizon) if later.any() else ({}, [])
     notes = [*given.notes, *learned.model.notes]
+    if without := len(np.unique(known.customer)) - len(history):
+        notes.append(f"{without} customers have refunds and no order up to the calibration's end: their forecast is 0, and the errors leave them out.")
     if not later.any():
         notes.append("The file has no rows after the calibration's end: forecasts only, no errors.")
     elif (last := int(rows.day.max())) < end + horizon:
@@ -147,7 +149,8 @@ def _day(text: str, where: str) -> int:
     raise TransactionsUnreadable(f"{where}: {text!r} is no date; use YYYY-MM-DD or YYYYMMDD, a time of day may follow.")
 
 
-def _write(path: str, names: list[str], history: OrderHistory, forecast: ValueForecast) -> None:
+def _write(path: str, names: list[str], known: NDArray[np.int64], history: OrderHistory, forecast: ValueForecast) -> None:
+    """Write a line per customer known by the calibration's end; zeros for those who had refunds and no order by then."""
     columns = (
         forecast.p_active,
         forecast.orders,
@@ -157,9 +160,10 @@ def _write(path: str, names: list[str], history: OrderHistory, forecast: ValueFo
         forecast.value_low,
         forecast.value_high,
     )
-    lists = [column.tolist() for column in columns]
+    lines = np.zeros((len(known), len(columns)))
+    lines[np.searchsorted(known, history.customer)] = np.column_stack(columns)
     # Customers are numbered by their first row, so ascending numbers are the order of the input.
-    tables.write(path, COLUMNS, ([names[customer], *cells] for customer, *cells in zip(history.customer.tolist(), *lists, strict=True)))
+    tables.write(path, COLUMNS, ([names[customer], *cells] for customer, cells in zip(known.tolist(), lines.tolist(), strict=True)))
 
 
 def _figures(

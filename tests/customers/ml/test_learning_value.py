@@ -159,6 +159,14 @@ def test_evaluation_writes_a_line_per_customer_and_reports_each_model(tmp_path):
     assert set(report["figures"]) >= {"orders_mae", "orders_weekly_mape", "spend_spearman", "spend_normalised_gini", "spend_top_tenth"}
 
 
+def test_a_customer_with_refunds_only_gets_a_line_of_zeros(tmp_path):
+    lines, report = evaluate(tmp_path, [("returns", "2023-03-01", "-20"), *shop_rows()])
+
+    assert lines[1] == ["returns", *["0"] * 7]
+    assert len(lines) == report["rows"]["customers"] + 2
+    assert any("refunds and no order" in note for note in report["notes"])
+
+
 def test_later_rows_change_no_forecast(tmp_path):
     rows = shop_rows()
     whole, report = evaluate(tmp_path, rows)

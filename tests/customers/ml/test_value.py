@@ -79,6 +79,7 @@ class TestPublishedFigures:
         )
 
         assert model.expected_orders(2, 30.43 * 7, 38.86 * 7, 39 * 7)[0] == pytest.approx(1.226, abs=0.001)
+        assert model.p_active(2, 30.43 * 7, 38.86 * 7)[0] == pytest.approx(0.727, abs=0.001)
 
 
 def test_parameters_of_a_simulated_shop_are_recovered():
