@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from crm.core import audit, jobs
-from crm.core.models import ApiKey, AuditEntry, IdempotencyRecord, Job, ModelVersion, SavedView, Source, User
+from crm.core.models import ApiKey, AuditEntry, DriftReading, IdempotencyRecord, Job, ModelVersion, SavedView, Source, User
 from crm.core.models.jobs import JobState
 from customers import models
 from tests.factories import (
@@ -74,6 +74,9 @@ MAKERS: dict[type[Model], Callable[[int], Any]] = {
     ApiKey: lambda n: ApiKey.objects.create(name=f"key {n}", prefix=f"pk{n}", secret_hash="0" * 64, scopes=["customers:read"], created_by=UserFactory()),
     Job: lambda n: Job.objects.create(kind="train", title=f"job {n}", done=n, total=30, created_by=UserFactory()),
     ModelVersion: lambda n: ModelVersion.objects.create(task="value", version=n + 1, data_hash="0", as_of=NOW, trained_at=NOW),
+    DriftReading: lambda n: DriftReading.objects.create(
+        task="churn", version=1, name=f"feature_{n}", week=NOW.date() - timedelta(days=NOW.weekday()), index=0.01 * n, measured_at=NOW
+    ),
     AuditEntry: lambda _n: audit.record(actor=UserFactory(), action="test.act", target=SegmentFactory()),
     SavedView: lambda n: SavedView.objects.create(page="customers:list", name=f"view {n}", owner=UserFactory()),
     IdempotencyRecord: lambda n: IdempotencyRecord.objects.create(
