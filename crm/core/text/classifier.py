@@ -24,7 +24,7 @@ from crm.core.text.members import Material
 from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, WORD, NgramFeatures, clean
 from crm.core.text.results import Explanation, OutOfSample, Predictions, WordWeight
 from crm.core.text.roster import Member, chosen_members
-from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, Calibration, ScopeGate, cross_fitted, signals
+from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, EXPECTED_WITH_EXAMPLES, Calibration, ScopeGate, cross_fitted, signals
 from crm.core.text.stored import Stored
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class TextClassifier(Stored):
     """Learns labels from example texts.
 
     seed: decides folds and first weights only; the same texts and seed give the same model.
-    use_encoder: None = if available.  expected_out_of_scope: see ScopeGate.  exemplar_limit: rows beyond which the
+    use_encoder: None = if available.  expected_out_of_scope: see ScopeGate; None = as scope.py says.  exemplar_limit: rows beyond which the
     linear head is used.  finetune: a fine-tuned transformer joins too, "auto" where that pays and fits `seconds`;
     base: the transformer it starts from, see finetune.  say: told of progress.  cancelled: asked whether to stop.
 
@@ -86,7 +86,7 @@ class TextClassifier(Stored):
         seed: int = 0,
         use_encoder: bool | None = None,
         encoder_weight: float = ENCODER_WEIGHT,
-        expected_out_of_scope: float = EXPECTED_OUT_OF_SCOPE,
+        expected_out_of_scope: float | None = None,
         exemplar_limit: int = EXEMPLAR_LIMIT,
         finetune: bool | Literal["auto"] = False,
         base: str = "",
@@ -97,7 +97,7 @@ class TextClassifier(Stored):
         self.seed = seed
         self.use_encoder = use_encoder
         self.encoder_weight = encoder_weight
-        self.expected_out_of_scope = expected_out_of_scope
+        self.expects = expected_out_of_scope
         self.exemplar_limit = exemplar_limit
         self.finetune = finetune
         self.base = base
@@ -117,6 +117,8 @@ class TextClassifier(Stored):
         if len(classes) < 2:
             raise TooFewExamples(f"There are texts of {len(classes)} classes; at least two are needed.", classes=len(classes))
         self.classes_ = tuple(str(name) for name in classes)
+        usual = EXPECTED_WITH_EXAMPLES if out_of_scope else EXPECTED_OUT_OF_SCOPE
+        self.expected_out_of_scope = usual if self.expects is None else self.expects
         count = len(self.classes_)
         self.uses_encoder_ = encoder.available() if self.use_encoder is None else self.use_encoder
         self._encoder_print = encoder.fingerprint() if self.uses_encoder_ else ""

@@ -93,6 +93,7 @@ class Stored:
         )
         model.classes_ = tuple(config["classes"])
         model.uses_encoder_, model._encoder_print = bool(config["encoder"]), config["encoder"]
+        model.expected_out_of_scope = config["expected_out_of_scope"]
         model.glosses_ = bool(config["glosses"])
         model.candidates_, model.notes_, model.description_ = config["candidates"], list(config["notes"]), config["description"]
         model.members_ = [KINDS[each["kind"]].from_tensors(under(f"member{number}."), each) for number, each in enumerate(config["members"])]
