@@ -19,6 +19,7 @@ from crm.core.errors import CrmError
 from crm.core.learning.evaluation import stratified_folds
 from crm.core.text import encoder
 from crm.core.text.blend import Blend
+from crm.core.text.finetune import FinetuneCancelled
 from crm.core.text.heads import ExemplarHead, LinearHead, TextFeatures
 from crm.core.text.members import Material
 from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, WORD, NgramFeatures, clean
@@ -169,11 +170,17 @@ class TextClassifier(Stored):
         # Rows that a member too slow for folds keeps for judging; the same for all of them.
         apart = any(member.needs_held_out for member in self.members_)
         held_out = stratified_folds(codes, folds=HELD_OUT, seed=self.seed) == 0 if apart else np.zeros(rows, dtype=bool)
-        scores = [primary]
-        for member in self.members_:
+        scores, wanted = [primary], self.members_
+        self.members_ = []
+        for member in wanted:
             self.say(f"learning: {member.kind}")
-            found = member.fit(material, codes, count, held_out if member.needs_held_out else np.zeros(rows, dtype=bool))
-            scores.append(found)
+            try:
+                scores.append(member.fit(material, codes, count, held_out if member.needs_held_out else np.zeros(rows, dtype=bool)))
+                self.members_.append(member)
+            except FinetuneCancelled:
+                if self.finetune != "auto" or (self.cancelled is not None and self.cancelled()):
+                    raise
+                self.notes_.append("Fine-tuning was given up: this machine was slower than it seemed. --finetune always does it all the same.")
         if reason := next((why for member in self.members_ if (why := getattr(member, "fell_back_", ""))), ""):
             self.notes_.append(reason)
         seen = np.flatnonzero(np.all([~np.isnan(each[:, 0]) for each in scores], axis=0))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Texts per forward pass.
 BATCH = 32
 # Passes over the rows: few rows need more of them. (rows up to, epochs)
-EPOCHS = ((1_000, 20), (2_000, 10), (4_000, 5), (12_000, 4), (40_000, 2))
+EPOCHS = ((1_000, 20), (2_000, 6), (4_000, 4), (12_000, 3), (40_000, 2))
 
 
 # "auto" fine-tunes only what this machine does in so many seconds, and never with fewer passes than this.
@@ -74,7 +74,8 @@ def _epochs(rows: int) -> int:
 class FinetunedMember:
     """A transformer trained on all but the held-out rows.
 
-    base: see finetune.  epochs: passes over the rows, 0 = by their number.  folder: where it is trained and resumed, a temporary one if None.  say: progress lines.
+    base: see finetune.  epochs: passes over the rows, 0 = by their number.
+    seconds: after which it gives up with FinetuneCancelled, 0 = never.  folder: where it is trained and resumed, a temporary one if None.  say: progress lines.
     After `fit`: `model_`, `tokenizer_`, `fell_back_` (why another base was used, or "").
     """
 
@@ -86,6 +87,7 @@ class FinetunedMember:
         *,
         base: str = "",
         epochs: int = 0,
+        seconds: float = 0.0,
         seed: int = 0,
         folder: Path | None = None,
         say: Callable[[str], None] | None = None,
@@ -93,6 +95,7 @@ class FinetunedMember:
     ) -> None:
         self.base = base
         self.epochs = epochs
+        self.seconds = seconds
         self.seed = seed
         self.folder = folder
         self.say = say
@@ -112,7 +115,7 @@ class FinetunedMember:
                 base=self.base,
                 recipe=recipe,
                 progress=self._progress(),
-                cancelled=self.cancelled,
+                cancelled=self._stop(),
             )
             self._open(found.folder)
         self.columns_ = np.array([int(name) for name in found.labels])
@@ -121,6 +124,10 @@ class FinetunedMember:
         scores[judged] = self._scores([material.texts[int(row)] for row in judged], classes)
         self.classes_ = classes
         return scores
+
+    def _stop(self) -> Callable[[], bool]:
+        asked, until = self.cancelled or (lambda: False), time.monotonic() + self.seconds if self.seconds else float("inf")
+        return lambda: asked() or time.monotonic() > until
 
     def _progress(self) -> Callable[[int, int, float], None] | None:
         if self.say is None:

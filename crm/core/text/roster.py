@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from crm.core.text.conv import ConvolutionMember
-from crm.core.text.finetuned import FEW_CLASSES, FinetunedMember, affordable
+from crm.core.text.finetuned import AFFORDABLE_SECONDS, FEW_CLASSES, FinetunedMember, affordable
 from crm.core.text.members import Material, NgramMember, ToneMember
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def chosen_members(material: Material, codes: NDArray[Any], *, classes: int, own
     if owner.finetune and read > rows / 2:
         epochs = 0 if owner.finetune is True else affordable(material, classes=classes, owner=owner)
         if owner.finetune is True or epochs:
-            members.append(FinetunedMember(base=owner.base, epochs=epochs, seed=owner.seed, folder=owner.folder, say=owner.say, cancelled=owner.cancelled))
+            seconds = 2 * AFFORDABLE_SECONDS if owner.finetune == "auto" else 0.0
+            shared = {"folder": owner.folder, "say": owner.say, "cancelled": owner.cancelled}
+            members.append(FinetunedMember(base=owner.base, epochs=epochs, seconds=seconds, seed=owner.seed, **shared))
     elif owner.finetune is True:
         owner.notes_.append("Fine-tuning was left out: the encoder reads fewer than half of the texts.")
     return members
