@@ -477,9 +477,12 @@ async function proposed(card, url, options = {}) {
   made.innerHTML = await answer.text();
   const next = made.content.querySelector('#assist');
   if (!next) return;
+  // Asked for less and less often: where no worker answers it would be asked all day.
+  const tries = Number(card.dataset.tries ?? 0);
+  next.dataset.tries = tries + 1;
   card.replaceWith(next);
   const delay = /load delay:(\d+)ms/.exec(next.getAttribute('hx-trigger') ?? '')?.[1];
-  if (delay) setTimeout(() => { if (next.isConnected) proposed(next, next.getAttribute('hx-get')); }, Number(delay));
+  if (delay) setTimeout(() => { if (next.isConnected) proposed(next, next.getAttribute('hx-get')); }, Number(delay) * Math.min(1.3 ** tries, 20));
 }
 {
   const card = document.getElementById('assist');

@@ -226,7 +226,7 @@ def test_page_is_accessible_small_silent_and_fits_a_phone(place: Place, look: tu
         assert answer is not None
         assert answer.status == 200
         # Panels that load themselves belong to the page; a poll never ends it.
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state("networkidle", timeout=60_000)
         problems = budget_overruns(place, page, visit)
         assert page.locator("html").get_attribute("lang") == ("zh-Hans" if language == "zh-hans" and not place.is_admin else language)
         if place.signed_in and not place.is_admin:

@@ -89,7 +89,7 @@ def test_a_model_never_tried_is_red_and_named(client: Client) -> None:
 @pytest.mark.usefixtures("everything_lives")
 def test_a_serving_model_whose_files_are_gone_is_red_and_named(client: Client) -> None:
     name = registry.tasks()[0].name
-    ModelVersion.objects.filter(task=name).update(state="champion", path=f"{name}/1", files={"model.safetensors": "0" * 64})
+    ModelVersion.objects.filter(task=name).update(state="champion", path=f"{name}/gone", files={"model.safetensors": "0" * 64})
 
     status, parts = readiness(client)
 
