@@ -2,9 +2,6 @@
  * Makes the console live. The socket only says where something changed; what changed is fetched as rendered rows above
  * the highest number shown, so a lost hint, a restarted server or a sleeping laptop lose nothing. Without a socket the
  * same is asked every five seconds. Without this file the page still works: forms post, a reload shows the news.
- *
- * Besides: who else has the conversation open, drafts kept on the server, replies held back for five seconds, saved
- * replies after a slash, colleagues after an @ in a note, macros, and the keys of the console.
  */
 import {Line, Outbox, store} from './chat-wire.js';
 import {announce, toast} from './app.js';
@@ -171,6 +168,14 @@ async function refreshAbout() {
 }
 
 const about = document.getElementById('about');
+// Panels far down the pane are asked for when somebody scrolls to them.
+const comingIntoSight = new IntersectionObserver((entries) => {
+  for (const {isIntersecting, target} of entries) {
+    if (!isIntersecting) continue;
+    comingIntoSight.unobserve(target);
+    fill(target, target.closest('[data-part]').dataset.part);
+  }
+});
 
 async function refreshSide() {
   if (!about || about.querySelector('details[open]')) return;
@@ -181,7 +186,7 @@ async function refreshSide() {
   for (const part of about.querySelectorAll('[data-part]')) {
     const body = part.querySelector('[data-part-body]');
     // What other parts of the house say does not change with every line; load it once.
-    if (parts.has(part.dataset.part)) body.replaceWith(parts.get(part.dataset.part)); else fill(body, part.dataset.part);
+    if (parts.has(part.dataset.part)) body.replaceWith(parts.get(part.dataset.part)); else comingIntoSight.observe(body);
   }
   if (focused) document.getElementById(focused)?.focus({preventScroll: true});
 }
@@ -482,7 +487,7 @@ async function proposed(card, url, options = {}) {
   next.dataset.tries = tries + 1;
   card.replaceWith(next);
   const delay = /load delay:(\d+)ms/.exec(next.getAttribute('hx-trigger') ?? '')?.[1];
-  if (delay) setTimeout(() => { if (next.isConnected) proposed(next, next.getAttribute('hx-get')); }, Number(delay) * Math.min(1.3 ** tries, 20));
+  if (delay) setTimeout(() => { if (next.isConnected) proposed(next, next.getAttribute('hx-get')); }, Number(delay) * Math.min(2 ** tries, 20));
 }
 {
   const card = document.getElementById('assist');
