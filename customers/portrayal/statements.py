@@ -59,6 +59,10 @@ class Statement:
     said: Mapping[str, object]
 
 
+# From here on a probability of being active is the model's starting point, not a finding.
+CERTAIN = 0.9995
+
+
 def of(row: Portrait) -> list[Statement]:
     """Return the statements this portrait makes, most telling first; what no model said is left out. No query."""
     made: list[Statement] = []
@@ -83,7 +87,9 @@ def of(row: Portrait) -> list[Statement]:
         high=row.value_365_high,
     )
     say("churn", row.p_churn, word=risk_word(row.p_churn), number=formats.percent(row.p_churn), note=_("no order in the coming period"))
-    say("active", row.p_active, word="" if row.p_active is None else likelihood(row.p_active), number=formats.percent(row.p_active))
+    # BG/NBD gives 1 to whoever ordered once, by construction: that says nothing of the person.
+    if row.p_active is not None and row.p_active < CERTAIN:
+        say("active", row.p_active, word=likelihood(row.p_active), number=formats.percent(row.p_active))
     low, high = orders_range(row)
     say(
         "orders_90",
