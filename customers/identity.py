@@ -179,14 +179,18 @@ def find(*, source_id: int, key: PersonKey) -> int | None:
 
 def _look_up(source_id: int, keys: Sequence[PersonKey]) -> dict[Triple, _Person]:
     triples = list(dict.fromkeys(triple for key in keys for triple in key.triples(source_id)))
+    # LATERAL with LIMIT 1 (all three are unique) leaves the planner only the index. A plan made while the shop was empty
+    # is kept, and as a plain join it reads every identity there is by the time the shop is not.
     found = rows.prepared(
         """
         SELECT i.kind, i.namespace, i.value, i.customer_id, c.is_anonymous,
                c.email <> '' OR i.kind = 'anonymous' AND EXISTS (SELECT 1 FROM customers_identity e WHERE e.customer_id = i.customer_id AND e.kind = 'email'),
                i.kind = 'email' AND EXISTS (SELECT 1 FROM customers_identity u WHERE u.customer_id = i.customer_id AND u.kind = 'user' AND u.namespace = %s)
         FROM unnest(%s::text[], %s::text[], %s::text[]) AS asked(kind, namespace, value)
-        JOIN customers_identity i ON i.kind = asked.kind AND i.namespace = asked.namespace AND i.value = asked.value
-        JOIN customers_customer c ON c.id = i.customer_id
+        CROSS JOIN LATERAL (
+            SELECT * FROM customers_identity WHERE kind = asked.kind AND namespace = asked.namespace AND value = asked.value LIMIT 1
+        ) i
+        CROSS JOIN LATERAL (SELECT is_anonymous, email FROM customers_customer WHERE id = i.customer_id LIMIT 1) c
         """,
         [str(source_id), *(list(column) for column in zip(*triples, strict=True))],
     )

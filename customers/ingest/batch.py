@@ -181,8 +181,11 @@ def _insert_activity(
         ), spans AS (
             SELECT customer_id AS id, min(occurred_at) AS first_at, max(occurred_at) AS last_at FROM new WHERE customer_id IS NOT NULL GROUP BY customer_id
         ), held AS (
-            SELECT c.id, s.first_at, s.last_at FROM customers_customer c JOIN spans s ON s.id = c.id
-            WHERE c.last_seen_at < s.last_at - interval '1 minute' OR c.first_seen_at > s.first_at ORDER BY c.id FOR NO KEY UPDATE OF c
+            SELECT c.id, s.first_at, s.last_at FROM (SELECT * FROM spans ORDER BY id) s
+            CROSS JOIN LATERAL (
+                SELECT id FROM customers_customer
+                WHERE id = s.id AND (last_seen_at < s.last_at - interval '1 minute' OR first_seen_at > s.first_at) LIMIT 1 FOR NO KEY UPDATE
+            ) c
         ), widened AS (
             UPDATE customers_customer c SET first_seen_at = least(c.first_seen_at, held.first_at), last_seen_at = greatest(c.last_seen_at, held.last_at) FROM held WHERE c.id = held.id
         )

@@ -27,6 +27,7 @@ from crm.core import clock
 from crm.core.models import Source
 from support import conversations, visitors
 from support.models import Message
+from tests.benchmarks.chat import SETTINGS
 from tests.servers import free_port
 
 SOCKETS, RATE, SECONDS = int(os.environ.get("SOCKETS", "1000")), int(os.environ.get("RATE", "50")), int(os.environ.get("SECONDS", "20"))
@@ -55,8 +56,7 @@ def _with_server(measure) -> list[str]:
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.chat_app:application", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--log-level", "warning", "--lifespan", "off", "--ws-per-message-deflate", "false"]
-    settings = {"CRM_DATABASE_POOL_SIZE": "16", "CRM_CHAT_ADDRESS_SOCKETS": "100000", "CRM_CHAT_ADDRESS_RATE": "10000", "CRM_CHAT_WIDGET_RATE": "10000"}
-    server = subprocess.Popen(command, cwd=root, env={**os.environ, **settings})
+    server = subprocess.Popen(command, cwd=root, env={**os.environ, **SETTINGS})
     try:
         return asyncio.run(_measured(port, server.pid, measure))
     finally:
