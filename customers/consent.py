@@ -12,8 +12,8 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
+from crm.core import rows
 from crm.core.events import publish
-from customers import rows
 from customers.events import ConsentWithdrawn
 from customers.models import ConsentEntry
 from customers.models.consent import Channel, ConsentState, Purpose

@@ -21,7 +21,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from customers import rows
+from crm.core import rows
 from customers.merging import MergeRefused, join_visitors, merge, unmerge
 from customers.models.identity import IdentityKind
 

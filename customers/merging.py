@@ -6,9 +6,10 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
+from crm.core import rows
 from crm.core.errors import CrmError
 from crm.core.events import publish
-from customers import rows, totals
+from customers import totals
 from customers.events import CustomersMerged
 from customers.models import Customer, Merge
 

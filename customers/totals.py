@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from customers import rows
+from crm.core import rows
 
 
 def refresh(customer_ids: Iterable[int]) -> None:

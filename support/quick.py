@@ -8,8 +8,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
-
+from crm.core import rows
 from support.models import Message
 
 _APPEND = """
@@ -61,11 +60,10 @@ def append(line: VisitorLine, *, now: datetime) -> Message | None:
         "owes": line.owes,
         "now": now,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_APPEND, values)
-        row = cursor.fetchone()
-    if row is None:
+    found = rows.prepared(_APPEND, values)
+    if not found:
         return None
+    row = found[0]
     return Message(
         pk=row[0],
         conversation_id=line.conversation_id,

@@ -125,7 +125,7 @@ else:
     # Seconds a worker's connection is kept.
     DATABASES["default"]["CONN_MAX_AGE"] = env.integer("CRM_DATABASE_CONN_MAX_AGE_SECONDS", 60, minimum=0, maximum=3600)
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "3")  # type: ignore[attr-defined]
-# Django switches prepared statements off; the few statements of a tracking call (customers/rows.prepared) live by them.
+# Django switches prepared statements off; the few statements of a tracking call (crm/core/rows.prepared) live by them.
 if env.boolean("CRM_DATABASE_PREPARED_STATEMENTS", True):
     DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 5  # type: ignore[index]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

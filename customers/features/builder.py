@@ -152,7 +152,7 @@ def prepare(*, as_of: datetime, mood_version: int = 0) -> Context:
 
 def streams_text(sql: str) -> str:
     """Return the first value of a query of ours as text, '' without a row."""
-    from customers import rows
+    from crm.core import rows
 
     found = rows.query(sql)
     return str(found[0][0]) if found else ""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from customers import rows as sets
+from crm.core import rows as sets
 from customers.importing import mapping, reading, values
 from customers.importing.faults import FaultFile, Reason
 from customers.importing.lines import RETURN, Fault, Line, LineReader

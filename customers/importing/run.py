@@ -15,7 +15,8 @@ from pathlib import Path
 import orjson
 from django.db import connection, transaction
 
-from customers import ingest, rows, totals
+from crm.core import rows
+from customers import ingest, totals
 from customers.facts import ConsentFacts, LineFacts, OrderFacts, PersonFacts, ProductFacts, ReturnFacts
 from customers.identity import PersonKey
 from customers.importing.faults import FaultFile, Reason

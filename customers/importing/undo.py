@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
 
-from customers import rows, totals
+from crm.core import rows
+from customers import totals
 from customers.models import Customer, Order, Product
 
 # Rows we computed about a person or that only say who they are; they do not keep a customer alive.

@@ -7,8 +7,9 @@ from datetime import datetime
 import orjson
 from django.db import transaction
 
+from crm.core import rows
 from crm.core.events import publish
-from customers import identity, rows, totals
+from customers import identity, totals
 from customers.ecommerce import EventRejected
 from customers.events import FactsRecorded, OrderRecorded
 from customers.identity import Acquaintance, PersonKey

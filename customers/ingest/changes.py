@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from customers import rows
+from crm.core import rows
 from customers.facts import OrderFacts
 from customers.ingest import store
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from customers import rows
+from crm.core import rows
 from customers.facts import CENT, ReturnFacts
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from customers import consent, rows
+from crm.core import rows
+from customers import consent
 from customers.facts import LineFacts, OrderFacts, PersonFacts, ProductFacts, ReviewFacts
 
 # Up to here one INSERT is quicker than opening a COPY (measured on the order lines of one tracking batch).

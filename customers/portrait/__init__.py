@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from crm.core import clock
+from crm.core import clock, rows
 from crm.core.events import publish
-from customers import features, rows
+from customers import features
 from customers.events import ScoresRefreshed
 from customers.features.scope import Scope
 from customers.portrait import scoring, serving, writing

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from crm.core import rows
 from crm.core.models import Source
-from customers import rows
 from customers.features.scope import Scope
 from customers.portrait.printing import COLUMNS, Printer
 

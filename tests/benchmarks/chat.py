@@ -29,7 +29,7 @@ def run() -> Iterator[str]:
     """Yield one line."""
     port = free_port()
     source = Source.objects.create(name=f"bench {uuid.uuid4().hex[:8]}", write_key=uuid.uuid4().hex)
-    tokens = [_waiting_visitor(source) for _ in range(VISITORS)]
+    known = [_waiting_visitor(source) for _ in range(VISITORS)]
     root = Path(__file__).resolve().parents[2]
     command = [
         sys.executable,
@@ -49,8 +49,8 @@ def run() -> Iterator[str]:
     try:
         asyncio.run(_until_up(port))
         result = paired(
-            ours=lambda number: asyncio.run(_all(port, tokens, number, _talk)),
-            bare=lambda number: asyncio.run(_all(port, tokens, number, _echo)),
+            ours=lambda number: asyncio.run(_all(port, known, number, _talk)),
+            bare=lambda number: asyncio.run(_all(port, known, number, _echo)),
             units=VISITORS * EACH,
         )
     finally:
@@ -59,12 +59,12 @@ def run() -> Iterator[str]:
     yield line(f"chat, {VISITORS} visitors at once", result, unit="messages/s", target=">= 0.50")
 
 
-def _waiting_visitor(source: Source) -> str:
-    """Return the token of a visitor who waits for a person, so that no assistant's answer is part of the measure."""
+def _waiting_visitor(source: Source) -> tuple[str, str]:
+    """Return token and conversation of a visitor who waits for a person, so that no assistant's answer is part of the measure."""
     visitor = visitors.enter(source=source, now=clock.now())
     conversation = conversations.open(source_id=source.pk, visitor_id=visitor.visitor_id, now=clock.now())
     conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=clock.now())
-    return visitors.issue(visitor)
+    return visitors.issue(visitor), str(conversation.public_id)
 
 
 async def _until_up(port: int) -> None:
@@ -77,11 +77,11 @@ async def _until_up(port: int) -> None:
     raise RuntimeError("the benchmark's server did not start")
 
 
-async def _all(port: int, tokens: list[str], number: int, one) -> None:
-    await asyncio.gather(*(one(port, token, f"{number}-{place}") for place, token in enumerate(tokens)))
+async def _all(port: int, known: list[tuple[str, str]], number: int, one) -> None:
+    await asyncio.gather(*(one(port, who, f"{number}-{place}") for place, who in enumerate(known)))
 
 
-async def _echo(port: int, _token: str, name: str) -> None:
+async def _echo(port: int, _known: tuple[str, str], name: str) -> None:
     async with websockets.connect(f"ws://127.0.0.1:{port}/bare/{name}") as socket:
         for number in range(EACH):
             text = f"message {number} of {name}"
@@ -89,9 +89,11 @@ async def _echo(port: int, _token: str, name: str) -> None:
             assert await socket.recv() == text
 
 
-async def _talk(port: int, token: str, name: str) -> None:
+async def _talk(port: int, known: tuple[str, str], name: str) -> None:
+    # A widget that comes back names its conversation and what it has, and is not sent the history again.
+    token, conversation = known
     async with websockets.connect(f"ws://127.0.0.1:{port}/ws/visitor/", origin=f"http://127.0.0.1:{port}") as socket:
-        await socket.send(json.dumps({"type": "hello", "token": token, "after": 1_000_000_000}))
+        await socket.send(json.dumps({"type": "hello", "token": token, "conversation": conversation, "after": 1_000_000_000}))
         await socket.recv()
         for number in range(EACH):
             client_id = f"{name}-{number}-{uuid.uuid4().hex[:8]}"

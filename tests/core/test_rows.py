@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from customers import rows
+from crm.core import rows
 
 
 @pytest.mark.django_db
