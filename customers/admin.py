@@ -323,7 +323,9 @@ class ReviewAdmin(admin.ModelAdmin):
     search_fields = ("body", "external_id", "product__name", "customer__name", "customer__email")
     date_hierarchy = "written_at"
     raw_id_fields = ("customer", "product")
-    readonly_fields = ("source", "external_id", "sentiment", "sentiment_version", "written_at")
+    readonly_fields = (
+        "source", "external_id", "sentiment", "sentiment_version", "aspects", "aspects_version", "intention", "intention_version", "written_at",
+    )  # fmt: skip
 
     @admin.display(description=_("mood"), ordering="sentiment")
     def mood(self, review: Review) -> str:

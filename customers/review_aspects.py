@@ -1,18 +1,49 @@
-"""What reviews say of each side of a purchase, by product or customer: counted from the newest reviews when asked.
+"""What reviews say of each side of a purchase: read once into `Review.aspects`, told by customer here and by product in Insights.
 
-Nothing is stored: reading 500 reviews takes a few hundredths of a second, and the words of the list may change.
+Reading 1,000 reviews takes a quarter of a second on one core, so a refresh reads the new ones and pages only count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from customers.ml.aspects import ASPECTS, POSITIVE, AspectMention, aspects_of
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from crm.core import rows
+from customers.ml.aspects import ASPECTS, POSITIVE, aspects_of
 from customers.models import Review
 
-# Newest reviews that are read, and quotes kept of each side.
+# Raise when the list of words changes: every review is then read anew.
+RECIPE = 1
+# Read per refresh, newest first; the rest follow with the next one.
+MOST_READ, BATCH = 20_000, 1_000
+# Newest reviews of a person that are told of, and quotes kept of each side.
 MOST_REVIEWS = 500
 QUOTES = 3
+PRAISE, BLAME = "praise", "blame"
+LABELS: Mapping[str, str | Promise] = {
+    "quality": _("Quality"),
+    "size": _("Size"),
+    "delivery": _("Delivery"),
+    "price": _("Price"),
+    "service": _("Service"),
+}
+# {"praise": {"quality": ["the clause as written", 0.8]}, "blame": {}}; sides without a word are left out.
+Said = dict[str, dict[str, list[Any]]]
+
+_UNREAD = """
+    SELECT v.id, v.body FROM customers_review v LEFT JOIN customers_customer c ON c.id = v.customer_id
+    WHERE v.written_at <= %s AND v.aspects_version IS DISTINCT FROM %s AND v.body <> '' AND NOT coalesce(c.profiling_refused, false)
+    ORDER BY v.written_at DESC, v.id DESC LIMIT %s
+"""
+_KEEP = """
+    UPDATE customers_review SET aspects = said.aspects, aspects_version = %s
+    FROM json_to_recordset(%s::json) AS said(id bigint, aspects jsonb) WHERE customers_review.id = said.id RETURNING customers_review.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +59,69 @@ class AspectSummary:
     praise_quotes: tuple[str, ...]
     blame_quotes: tuple[str, ...]
 
+    @property
+    def label(self) -> str:
+        return str(LABELS.get(self.aspect, self.aspect))
 
-def of_product(product_id: int, *, most: int = MOST_REVIEWS) -> list[AspectSummary]:
-    """Return the sides that the product's newest reviews speak of, most spoken of first; one query."""
-    return summarised(list(Review.objects.filter(product_id=product_id).exclude(body="").order_by("-written_at", "-id").values_list("body", flat=True)[:most]))
+    @property
+    def tone(self) -> str:
+        """success where praise prevails, danger where blame does, neutral between."""
+        return "neutral" if self.praise == self.blame else "success" if self.praise > self.blame else "danger"
+
+
+def read(*, as_of: datetime, most: int = MOST_READ) -> int:
+    """Read the reviews not read yet with this list of words, newest first; return how many. Refused profiles are left alone."""
+    unread = rows.query(_UNREAD, [as_of, RECIPE, most])
+    for begin in range(0, len(unread), BATCH):
+        part = unread[begin : begin + BATCH]
+        said = said_in([body for _pk, body in part])
+        rows.query(_KEEP, [RECIPE, rows.dumps([{"id": pk, "aspects": each} for (pk, _body), each in zip(part, said, strict=True)]).decode()])
+    return len(unread)
+
+
+def said_in(texts: list[str]) -> list[Said]:
+    """Return what each text praises and blames, as `Review.aspects` keeps it."""
+    told: list[Said] = []
+    for mentions in aspects_of(texts):
+        said: Said = {}
+        for mention in mentions:
+            side = said.setdefault(PRAISE if mention.polarity == POSITIVE else BLAME, {})
+            # PostgreSQL stores no NUL in a JSON text.
+            side[mention.aspect] = [mention.quote.replace("\x00", ""), mention.confidence]
+        told.append(said)
+    return told
 
 
 def of_customer(customer_id: int, *, most: int = MOST_REVIEWS) -> list[AspectSummary]:
-    """Return the sides that the customer's newest reviews speak of, most spoken of first; one query."""
-    return summarised(
-        list(Review.objects.filter(customer_id=customer_id).exclude(body="").order_by("-written_at", "-id").values_list("body", flat=True)[:most])
-    )
+    """Return the sides that the customer's newest reviews speak of, most spoken of first; one query.
+
+    A review that came after the last refresh is read here and now.
+    """
+    found = Review.objects.filter(customer_id=customer_id).exclude(body="").order_by("-written_at", "-id").values_list("aspects", "body")[:most]
+    return counted(kept if kept is not None else said_in([body])[0] for kept, body in found)
 
 
 def summarised(texts: list[str]) -> list[AspectSummary]:
     """Return what the texts speak of, most spoken of first, aspects nobody mentions left out."""
-    mentions: dict[str, dict[bool, list[AspectMention]]] = {aspect: {True: [], False: []} for aspect in ASPECTS}
-    for found in aspects_of(texts):
-        for mention in found:
-            mentions[mention.aspect][mention.polarity == POSITIVE].append(mention)
+    return counted(said_in(texts))
+
+
+def counted(said: Iterable[Said]) -> list[AspectSummary]:
+    """Return the readings of several reviews together, most spoken of first."""
+    found: dict[str, dict[str, list[list[Any]]]] = {aspect: {PRAISE: [], BLAME: []} for aspect in ASPECTS}
+    for review in said:
+        for side in (PRAISE, BLAME):
+            for aspect, mention in review.get(side, {}).items():
+                if aspect in found:
+                    found[aspect][side].append(mention)
     summaries = [
-        AspectSummary(aspect, praise=len(said[True]), blame=len(said[False]), praise_quotes=_quotes(said[True]), blame_quotes=_quotes(said[False]))
-        for aspect, said in mentions.items()
-        if said[True] or said[False]
+        AspectSummary(aspect, len(each[PRAISE]), len(each[BLAME]), _quotes(each[PRAISE]), _quotes(each[BLAME]))
+        for aspect, each in found.items()
+        if each[PRAISE] or each[BLAME]
     ]
     return sorted(summaries, key=lambda each: -(each.praise + each.blame))
 
 
-def _quotes(mentions: list[AspectMention]) -> tuple[str, ...]:
-    ordered = sorted(mentions, key=lambda mention: -mention.confidence)
-    return tuple(dict.fromkeys(mention.quote for mention in ordered))[:QUOTES]
+def _quotes(mentions: list[list[Any]]) -> tuple[str, ...]:
+    ordered = sorted(mentions, key=lambda mention: -float(mention[1]))
+    return tuple(dict.fromkeys(str(mention[0]) for mention in ordered))[:QUOTES]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from crm.core import charts
 from crm.core.learning import modelstore
 from crm.core.learning.reports import ModelReport
-from customers.insights import queries
+from customers.insights import aspects, queries
+from customers.insights.naming import named
 from customers.insights.sheets import Offer, Sheet
 from customers.portrayal.risk import feature_words
 
@@ -75,7 +74,7 @@ def return_sheets(*, at: datetime) -> list[Sheet]:
     """Return reasons by department and the rate of return of each. Two queries."""
     since = at - timedelta(days=YEAR)
     back, sold = queries.return_reasons(since=since, at=at), queries.sold(since=since, at=at)
-    names = {slug: _name(slug, translated) for slug, translated, *_rest in [*sold, *back]}
+    names = {slug: named(slug, translated) for slug, translated, *_rest in [*sold, *back]}
     pieces: dict[tuple[str, str], int] = {}
     for slug, _translated, reason, count in back:
         pieces[slug, reason] = pieces.get((slug, reason), 0) + int(count)
@@ -118,25 +117,17 @@ def return_sheets(*, at: datetime) -> list[Sheet]:
 
 
 def review_sheets(*, at: datetime) -> list[Sheet]:
-    """Return the products with most negative reviews; aspects stand on their own sheet where reviews were read for them."""
-    found = queries.reviewed(since=at - timedelta(days=YEAR), at=at, least=FEWEST_REVIEWS)
+    """Return what reviews praise and blame, by side and product, and the products with most negative reviews. Three queries."""
+    since = at - timedelta(days=YEAR)
+    found = queries.reviewed(since=since, at=at, least=FEWEST_REVIEWS)
     header = ["product", "name", "reviews", "mean_stars", "mean_mood", "negative"]
     rows = [[pk, name, count, stars, mood, negative] for pk, name, _names, count, stars, mood, negative in found]
     shares = sorted(
-        ((_name(name, names), negative / count) for _pk, name, names, count, _stars, _mood, negative in found if negative), key=lambda pair: -pair[1]
+        ((named(name, names), negative / count) for _pk, name, names, count, _stars, _mood, negative in found if negative), key=lambda pair: -pair[1]
     )[:MOST_ROWS]
     chart = charts.bars(
         shares, title=_("Share of negative reviews, worst products first"), label_title=_("Product"), value_title=_("Negative"), show=charts.as_percent
     )
     offers = [Offer("unhappy", _("customers with negative reviews"))] if found else []
     note = _("Products with at least %(n)s reviews in the last 12 months.") % {"n": FEWEST_REVIEWS}
-    return [Sheet("negative", chart, header, rows, offers, note, wide=True)]
-
-
-def _name(fallback: str, names: Any) -> str:
-    language = get_language() or "en"
-    # Django's own cursor gives JSON columns as text.
-    names = json.loads(names) if isinstance(names, str) and names else names
-    if isinstance(names, Mapping) and names:
-        return str(names.get(language) or names.get("en") or fallback)
-    return fallback or _("without category")
+    return [*aspects.sheets(since=since, at=at), Sheet("negative", chart, header, rows, offers, note, wide=True)]

@@ -224,3 +224,41 @@ _REVIEWED = """
 def reviewed(*, since: datetime, at: datetime, least: int) -> Rows:
     """Return (product, name, names, reviews, mean stars, mean mood, negative ones), most negative first."""
     return remembered("reviewed", lambda: _ask(_REVIEWED, {"since": since, "at": at, "least": least}), since=since.date(), least=least)
+
+
+# Of a refused profile nothing is read, so nothing of it is counted here.
+_MENTIONS = """
+    SELECT v.product_id, side.key AS side, said.key AS aspect, said.value->>0 AS quote, (said.value->>1)::float8 AS sure, v.written_at, v.id
+    FROM customers_review v, LATERAL jsonb_each(v.aspects) side, LATERAL jsonb_each(side.value) said
+    WHERE v.written_at > %(since)s AND v.written_at <= %(at)s AND jsonb_typeof(v.aspects) = 'object'
+"""
+_COUNTED = """
+    count(*) FILTER (WHERE side = 'praise') AS praise, count(*) FILTER (WHERE side = 'blame') AS blame,
+    (array_agg(quote ORDER BY sure DESC, written_at DESC, id) FILTER (WHERE side = 'praise'))[1:3] AS praised,
+    (array_agg(quote ORDER BY sure DESC, written_at DESC, id) FILTER (WHERE side = 'blame'))[1:3] AS blamed
+"""
+_ASPECTS = "WITH mentions AS ({mentions}) SELECT aspect, {counted} FROM mentions GROUP BY 1"
+_ASPECT_PRODUCTS = """
+    WITH mentions AS MATERIALIZED ({mentions}), products AS (
+        SELECT product_id, count(*) FILTER (WHERE side = 'blame') AS blames, count(*) AS said FROM mentions GROUP BY 1
+        HAVING count(*) >= %(least)s ORDER BY 2 DESC, 3 DESC, 1 LIMIT %(most)s
+    ), counted AS (SELECT product_id, aspect, {counted} FROM mentions WHERE product_id IN (SELECT product_id FROM products) GROUP BY 1, 2)
+    SELECT p.id, p.name, p.names, c.aspect, c.praise, c.blame, c.praised, c.blamed
+    FROM products o JOIN counted c USING (product_id) JOIN customers_product p ON p.id = o.product_id ORDER BY o.blames DESC, o.said DESC, p.id
+"""
+
+
+def aspects(*, since: datetime, at: datetime) -> Rows:
+    """Return (aspect, reviews that praise it, that blame it, up to three quotes of praise, of blame) over the whole shop."""
+    sql = _ASPECTS.format(mentions=_MENTIONS, counted=_COUNTED)
+    return remembered("aspects", lambda: _ask(sql, {"since": since, "at": at}), since=since.date())
+
+
+def aspect_products(*, since: datetime, at: datetime, least: int, most: int) -> Rows:
+    """Return (product, name, names, aspect, praise, blame, quotes of praise, of blame) of the most blamed products.
+
+    least: mentions a product must have.  most: products returned.
+    """
+    sql = _ASPECT_PRODUCTS.format(mentions=_MENTIONS, counted=_COUNTED)
+    params = {"since": since, "at": at, "least": least, "most": most}
+    return remembered("aspect-products", lambda: _ask(sql, params), since=since.date(), least=least, most=most)

@@ -14,6 +14,7 @@ from crm.core.errors import CrmError
 from crm.core.models import User
 from customers.models import Category, Segment
 from customers.models.scores import Stage
+from customers.review_aspects import LABELS
 from customers.segmentation import membership, tree
 
 Rule = dict[str, Any]
@@ -46,7 +47,8 @@ def make(*, key: str, actor: User, at: datetime) -> Segment:
 
 
 def rule_of(key: str) -> tuple[str, Rule]:
-    """Return name and rule for a key: rfm:R:F, stage:CODE, cohort:UNIT:DAY, value:AT_LEAST, churn:AT_LEAST, returned:SLUG, unhappy.
+    """Return name and rule for a key: rfm:R:F, stage:CODE, cohort:UNIT:DAY, value:AT_LEAST, churn:AT_LEAST, returned:SLUG, unhappy,
+    blamed:ASPECT, praised:ASPECT.
 
     Raises OfferUnknown for anything else.
     """
@@ -111,4 +113,22 @@ def _unhappy() -> Made:
     return _("Negative reviews"), [("sentiment", "less_than", -0.3)]
 
 
-_MAKERS: dict[str, Any] = {"rfm": _rfm, "stage": _stage, "cohort": _cohort, "value": _value, "churn": _churn, "returned": _returned, "unhappy": _unhappy}
+def _blamed(aspect: str) -> Made:
+    return _("Complained in reviews: %(side)s") % {"side": LABELS[aspect]}, [("blamed", "at_least", {"times": 1, "days": 365, "what": aspect})]
+
+
+def _praised(aspect: str) -> Made:
+    return _("Praised in reviews: %(side)s") % {"side": LABELS[aspect]}, [("praised", "at_least", {"times": 1, "days": 365, "what": aspect})]
+
+
+_MAKERS: dict[str, Any] = {
+    "rfm": _rfm,
+    "stage": _stage,
+    "cohort": _cohort,
+    "value": _value,
+    "churn": _churn,
+    "returned": _returned,
+    "unhappy": _unhappy,
+    "blamed": _blamed,
+    "praised": _praised,
+}

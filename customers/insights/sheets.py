@@ -19,10 +19,19 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Quotes:
+    """What people wrote, word for word. about: whom or what it is of.  praise, blame: clauses as written."""
+
+    about: str
+    praise: Sequence[str] = ()
+    blame: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """name: in the address of its CSV.  header, rows: the raw figures, not rounded, for programs and spreadsheets.
 
-    note: what a reader must know.  wide: takes the whole width.
+    note: what a reader must know.  wide: takes the whole width.  quotes: what stands behind the figures.
     """
 
     name: str
@@ -32,6 +41,7 @@ class Sheet:
     offers: Sequence[Offer] = ()
     note: str = ""
     wide: bool = False
+    quotes: Sequence[Quotes] = ()
 
 
 def as_csv(sheet: Sheet) -> str:

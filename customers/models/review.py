@@ -9,7 +9,11 @@ from customers.models.customer import Customer
 
 
 class Review(models.Model):
-    """One review; the sentiment columns are filled by the reviews model and name its version."""
+    """One review, and what was read in its words: by a model, which the versions name, or by a list of words.
+
+    aspects: {"praise": {"quality": ["the clause as written", 0.8]}, "blame": {…}}; the number is how sure the reading is.
+    Empty sides are left out; null until the review was read.  aspects_version: of the list of words.
+    """
 
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="reviews", verbose_name=_("source"))
     external_id = models.CharField(_("shop's id"), max_length=100)
@@ -21,6 +25,10 @@ class Review(models.Model):
     written_at = models.DateTimeField(_("written"))
     sentiment = models.FloatField(_("sentiment"), null=True, blank=True, help_text=_("-1 bad to 1 good, guessed from the text"))
     sentiment_version = models.PositiveIntegerField(_("model version"), null=True, blank=True)
+    aspects = models.JSONField(_("sides of the purchase"), null=True, blank=True)
+    aspects_version = models.PositiveSmallIntegerField(_("version of the word list"), null=True, blank=True)
+    intention = models.FloatField(_("probability of another order"), null=True, blank=True, help_text=_("within 90 days of the review, guessed from the text"))
+    intention_version = models.PositiveIntegerField(_("model version"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("review")

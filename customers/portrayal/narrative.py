@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.core.cache import cache
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from crm.core import formats
@@ -71,7 +71,7 @@ def facts_of(
     """Return the facts a paragraph about this portrait may use, in the active language. No query."""
     facts: dict[str, str] = {"name": str(customer)}
     if customer.orders_count:
-        facts["orders"] = formats.number(customer.orders_count)
+        facts["orders"] = ngettext("%(count)s order", "%(count)s orders", customer.orders_count) % {"count": formats.number(customer.orders_count)}
         facts["spent"] = formats.money(customer.spent_amount, customer.currency or None)
     for claim in claims:
         facts[claim.code] = _(", ").join(part for part in (claim.word, claim.number) if part)
@@ -125,7 +125,7 @@ def compose(facts: Facts) -> str:
             told.append(template % known)
 
     if "orders" in known:
-        say(_("%(name)s has ordered %(orders)s times and spent %(spent)s."), "name", "orders", "spent")
+        say(_("%(name)s has placed %(orders)s and spent %(spent)s."), "name", "orders", "spent")
     else:
         say(_("%(name)s has not ordered yet."), "name")
     say(_("Stage: %(stage)s."), "stage")

@@ -9,7 +9,7 @@ from django.db import transaction
 from crm.core import audit
 from crm.core.models import User
 from customers import consent
-from customers.models import Customer, Portrait, PortraitFeatures, PortraitSnapshot
+from customers.models import Customer, Portrait, PortraitFeatures, PortraitSnapshot, Review
 from customers.models.consent import Channel, Purpose
 
 # Facts of the refusal that pages quote.
@@ -28,6 +28,10 @@ def refuse(*, customer_id: int, actor: User | None, at: datetime, proof: str = "
         _switch(customer, refused=True)
         for kept in (Portrait, PortraitFeatures, PortraitSnapshot):
             kept.objects.filter(customer_id=customer_id).delete()
+        # What a person wrote is a fact and stays; what was read into it goes.
+        Review.objects.filter(customer_id=customer_id).update(
+            sentiment=None, sentiment_version=None, aspects=None, aspects_version=None, intention=None, intention_version=None
+        )
         consent.withdraw(customer_id=customer_id, channel=Channel.ANY, purpose=Purpose.PROFILING, origin=ORIGIN, at=at, proof=proof, cause="staff")
         audit.record(actor=actor, action="profiling.refused", target=customer)
     return customer

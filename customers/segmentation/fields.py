@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from crm.core import registries
+from customers import review_aspects
 from customers.models import Activity, Category, ConsentEntry, Order, OrderLine, Return, Review
 from customers.models.consent import Channel, ConsentState, Purpose
 from customers.models.order import OrderStatus
@@ -136,6 +137,21 @@ def _reviews(at: datetime, since: datetime | None, _what: str | None) -> "QueryS
     return _window(Review.objects.filter(customer_id__isnull=False), "written_at", at, since)
 
 
+def _spoke(side: str) -> Events:
+    """Reviews that praise or blame something, one row per review; what was read in them is kept with them."""
+
+    def events(at: datetime, since: datetime | None, what: str | None) -> "QuerySet[Any]":
+        rows = Review.objects.filter(customer_id__isnull=False)
+        rows = rows.filter(**{f"aspects__{side}__has_key": what}) if what else rows.filter(aspects__has_key=side)
+        return _window(rows, "written_at", at, since)
+
+    return events
+
+
+def _aspects() -> Choices:
+    return list(review_aspects.LABELS.items())
+
+
 def _categories() -> Choices:
     return [(category.slug, str(category)) for category in Category.objects.order_by("slug")[:500]]
 
@@ -178,6 +194,8 @@ _FIELDS = (
     Field("checkout", _("Started a checkout"), BEHAVIOUR, "behaviour", events=_activity("Checkout Started")),
     Field("did", _("Did"), BEHAVIOUR, "behaviour", events=_any_activity, choices=_event_names, is_open=True, picks=_("event")),
     Field("reviewed", _("Wrote a review"), BEHAVIOUR, "behaviour", events=_reviews),
+    Field("blamed", _("Complained in a review"), BEHAVIOUR, "behaviour", events=_spoke(review_aspects.BLAME), choices=_aspects, picks=_("side")),
+    Field("praised", _("Praised in a review"), BEHAVIOUR, "behaviour", events=_spoke(review_aspects.PRAISE), choices=_aspects, picks=_("side")),
     Field("stage", _("Lifecycle stage"), SCORES, "choice", _column("portrait__stage"), choices=lambda: Stage.choices),
     Field("rfm_group", _("RFM group"), SCORES, "choice", _column("portrait__rfm_group"), choices=lambda: RfmGroup.choices),
     Field("recency_score", _("Recency score"), SCORES, "number", _column("portrait__recency_score")),

@@ -178,6 +178,14 @@ def test_every_number_of_the_paragraph_is_a_number_of_the_page(at_risk: Customer
     assert text.split()[0] in page
 
 
+@pytest.mark.parametrize(("orders", "words"), [(1, "has placed 1 order and spent"), (14, "has placed 14 orders and spent")])
+def test_one_order_is_told_in_the_singular(at_risk: Customer, orders: int, words: str) -> None:
+    at_risk.orders_count = orders
+    at_risk.save(update_fields=["orders_count"])
+
+    assert words in card_of(at_risk).paragraph.text
+
+
 class Model:
     """A language model that says what the test wants."""
 
