@@ -1,0 +1,20 @@
+"""The campaign a page is about, and the segments to choose from."""
+
+from collections.abc import Sequence
+
+from campaigns.models import Campaign
+from crm.core.errors import NotFound
+from customers.models import Segment
+
+
+def find(campaign_id: int) -> Campaign:
+    """Return the campaign with its segment, job and texts. Two queries. Raises NotFound."""
+    campaign = Campaign.objects.select_related("segment", "job", "created_by").prefetch_related("texts").filter(pk=campaign_id).first()
+    if campaign is None:
+        raise NotFound
+    return campaign
+
+
+def segment_choices() -> Sequence[tuple[int, str]]:
+    """Return (id, name) of every segment for a select. One query."""
+    return list(Segment.objects.order_by("name", "pk").values_list("pk", "name"))
