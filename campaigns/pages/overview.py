@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 
 from campaigns.models import Campaign, CampaignState, Delivery, DeliveryState
 
-
 PER_PAGE = 25
 
 

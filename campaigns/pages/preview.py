@@ -14,7 +14,6 @@ from campaigns.pages.finding import find
 from campaigns.preflight import LANGUAGE_NAMES
 from customers.models import Customer
 
-
 PICKED = 8
 
 

@@ -15,7 +15,6 @@ from crm.core import formats
 from crm.core.errors import NotFound
 from customers import consent
 
-
 RECIPIENTS_PER_PAGE = 50
 
 
