@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from crm.core import countries
 from crm.core.models import SavedView, User
 from customers.listing import SORTS, Filters
 from customers.models import Customer, Product, Segment
@@ -123,7 +124,7 @@ def _controls(filters: Filters) -> list[FilterControl]:
         FilterControl("q", _("Name, e-mail or phone"), filters.q, "search"),
         FilterControl("stage", _("Any stage"), filters.stage, choices=[(code, str(label)) for code, label in Stage.choices]),
         FilterControl("group", _("Any RFM group"), filters.group, choices=[(code, str(label)) for code, label in RfmGroup.choices]),
-        FilterControl("country", _("Any country"), filters.country, choices=[(name, name) for name in _facet("country")]),
+        FilterControl("country", _("Any country"), filters.country, choices=[(name, countries.named(name)) for name in _facet("country")]),
         FilterControl("contactable", _("E-mail: any"), filters.contactable, choices=[("yes", _("May be e-mailed")), ("no", _("May not be e-mailed"))]),
         FilterControl("orders", _("Orders: any"), filters.orders, choices=[(code, _("Has orders: %(answer)s") % {"answer": word}) for code, word in yes_no]),
         FilterControl("tag", _("Any tag"), filters.tag, choices=[(name, name) for name in _facet("tags")]),

@@ -11,7 +11,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import translation
 
-from crm.core import formats
+from crm.core import countries, formats
 from crm.core.money import Money
 from crm.core.templatetags import ui
 from crm.core.templatetags.dates import ago
@@ -162,3 +162,16 @@ def test_a_field_with_errors_points_at_them() -> None:
 
     assert 'aria-invalid="true"' in html
     assert 'aria-describedby="id_name-help id_name-error"' in html
+
+
+@pytest.mark.parametrize("written", ["GB", "uk", "United Kingdom", "英国", " united kingdom "])
+def test_countries_are_named_in_the_readers_language(written):
+    with translation.override("en"):
+        assert countries.named(written) == "United Kingdom"
+    with translation.override("zh-hans"):
+        assert countries.named(written) == "英国"
+
+
+def test_what_is_no_country_stays_as_written():
+    assert countries.named("Channel Islands") == "Channel Islands"
+    assert countries.named("") == "–"

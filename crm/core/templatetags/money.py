@@ -1,8 +1,8 @@
-"""Filters for amounts and counts; crm/core/formats.py says how each is written."""
+"""Filters for amounts, counts and countries; crm/core/formats.py and countries.py say how each is written."""
 
 from django import template
 
-from crm.core import formats
+from crm.core import countries, formats
 
 register = template.Library()
 
@@ -13,3 +13,4 @@ register.filter("number", formats.number)
 register.filter("percent", formats.percent)
 register.filter("signed_percent", formats.signed_percent)
 register.filter("bytes_size", formats.bytes_size)
+register.filter("country", countries.named)
