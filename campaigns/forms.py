@@ -14,7 +14,7 @@ from customers.models import Segment
 class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]
     """A name, an audience, a goal; the rest has sensible defaults."""
 
-    segment = forms.ModelChoiceField(label=_("Segment"), queryset=Segment.objects.order_by("name", "pk"), required=False)
+    segment = forms.ModelChoiceField(label=_("Segment"), queryset=Segment.objects.order_by("name", "pk"), required=False, empty_label=_("No segment yet"))
 
     class Meta:
         model = Campaign
@@ -25,7 +25,7 @@ class NewCampaignForm(forms.ModelForm):  # type: ignore[type-arg]
 class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
     """The editor's settings. The texts stand beside it as subject_<language> and body_<language>."""
 
-    segment = forms.ModelChoiceField(label=_("Segment"), queryset=Segment.objects.order_by("name", "pk"), required=False)
+    segment = forms.ModelChoiceField(label=_("Segment"), queryset=Segment.objects.order_by("name", "pk"), required=False, empty_label=_("No segment yet"))
     version = forms.IntegerField(widget=forms.HiddenInput)
     holdout_percent = forms.IntegerField(
         label=_("Held out, %"), min_value=0, max_value=50, help_text=_("Left out by chance, so that the report can tell what the campaign caused.")

@@ -103,7 +103,8 @@ def _money(value: Number | Money, currency: str | None, *, short: bool) -> str:
     amount, code = exact(value), (currency or settings.CRM_CURRENCY).upper()
     if amount is None:
         return MISSING
-    if short and abs(amount) >= 1000:
+    # Chinese counts in ten thousands: below, its "short" form is the full amount without grouping.
+    if short and abs(amount) >= (10_000 if locale().language == "zh" else 1000):
         text = format_compact_currency(amount, code, fraction_digits=1, locale=locale())
     elif short:
         text = format_currency(amount, code, locale=locale(), format="¤#,##0", currency_digits=False)

@@ -122,6 +122,12 @@ document.addEventListener('keydown', (event) => {
   if (cancel) { event.preventDefault(); cancel.click(); }
 });
 
+// A slider says its share in the <output for="…"> beside it.
+document.addEventListener('input', (event) => {
+  const shown = event.target.type === 'range' && document.querySelector(`output[for="${CSS.escape(event.target.id)}"]`);
+  if (shown) shown.value = `${Math.round(event.target.valueAsNumber * 100)}%`;
+});
+
 document.addEventListener('change', (event) => {
   const box = event.target;
   const form = box.form;

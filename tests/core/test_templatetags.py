@@ -38,6 +38,7 @@ def _shop(settings: object) -> None:
         (lambda: formats.money(Money(Decimal(5), "USD")), "$5.00", "US$5.00"),
         (lambda: formats.money(12, "JPY"), "JPY\N{NO-BREAK SPACE}12", "JP¥12"),
         (lambda: formats.money_compact(1234567), "¥1.2M", "¥123.5万"),
+        (lambda: formats.money_compact("2258.45"), "¥2.3K", "¥2,258"),
         (lambda: formats.day(NOON), "Nov 3, 2026", "2026年11月3日"),
         (lambda: formats.month(NOON), "November 2026", "2026年11月"),
         (lambda: formats.moment(NOON), "Nov 3, 2026, 10:42", "2026年11月3日 10:42"),
