@@ -134,10 +134,15 @@ def read(key: str) -> tuple[Attachment, bytes]:
         raise FileMissing from None
 
 
-def safe_name(name: str, kind: str) -> str:
-    """Return the name without folders, control characters and tricks of direction, ending as its type does."""
+def safe_label(name: str) -> str:
+    """Return the name without folders, control characters and tricks of direction, for showing alone."""
     plain = "".join(character for character in name.replace("\\", "/").rsplit("/", 1)[-1] if unicodedata.category(character) not in {"Cc", "Cf", "Cs"})
-    stem = _FORBIDDEN.sub("", plain).strip(" .").rsplit(".", 1)[0].strip(" .") or "file"
+    return _FORBIDDEN.sub("", plain).strip(" .")[:_NAME_LENGTH] or "file"
+
+
+def safe_name(name: str, kind: str) -> str:
+    """Return the name as safe_label does, ending as its type does."""
+    stem = safe_label(name).rsplit(".", 1)[0].strip(" .") or "file"
     ending = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "image/webp": ".webp", "application/pdf": ".pdf", "text/plain": ".txt"}[kind]
     return stem[: _NAME_LENGTH - len(ending)] + ending
 

@@ -181,6 +181,9 @@ class VisitorConsumer(ChatConsumer):
             case frames.Rate():
                 if self.conversation_id is not None:
                     await in_thread(conversations.rate, conversation_id=self.conversation_id, csat=frame.score, comment=frame.comment, now=clock.now())
+            case frames.Email():
+                if self.conversation_id is not None:
+                    await in_thread(conversations.leave_address, conversation_id=self.conversation_id, email=frame.email, now=clock.now())
             case frames.Ping():
                 await self.send(text_data='{"type":"pong"}')
 

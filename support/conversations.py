@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, Value
 from django.db.models.functions import Greatest
@@ -21,12 +23,14 @@ from crm.core.models import User
 from support import phrases, queueing, quick, tickets
 from support.events import ConversationChanged, MessagePosted
 from support.language import known, language_of
+from support.mail import addresses
 from support.models import Conversation, Message, TeamSource, Ticket
 from support.models.conversation import Author, ConversationState, ReplyState
 
 # Characters of one message; a longer text is a document, not a chat line.
 LONGEST_TEXT = 4000
 LONGEST_CLIENT_ID = 64
+LONGEST_EMAIL = 254
 # A visitor who writes within this time of closing continues the same conversation; later a new one begins.
 SAME_SUBJECT = timedelta(hours=24)
 # Messages returned by one `since`; a client that is further behind asks again.
@@ -69,6 +73,11 @@ class AlreadyTaken(Conflict):
 class RatingBad(CrmError):
     code = "rating_bad"
     message = gettext_noop("A rating is a whole number from 1 to 5.")
+
+
+class EmailBad(CrmError):
+    code = "email_bad"
+    message = gettext_noop("That is not an e-mail address one can write to.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,11 +386,48 @@ def hand_over(*, conversation_id: int, reason: str, now: datetime, phrase: str =
         if outlook.minutes is not None:
             data["minutes"] = outlook.minutes
         if outlook.opens_at is not None and cause != "demo":
+            if addresses.is_on() and not conversation.visitor_email and not conversation.is_verified:
+                text = f"{text} {phrases.say('offline_mail', conversation.language)}"
             # Nobody is there: what was asked becomes work that somebody finds in the morning, chat window or not.
             subject = conversation.last_line or phrases.say("closed", conversation.language)
             data["ticket"] = tickets.open(subject=subject, conversation_id=conversation.pk, by_label="assistant", is_demo=conversation.is_demo, now=now).pk
         _appended(conversation, Author.BOT, text, now, "", None, False, "handover", data, "", cause)
         publish(ConversationChanged(conversation.pk, now, cause))
+        return conversation
+
+
+def await_person(*, conversation_id: int, reason: str, now: datetime) -> Conversation:
+    """Bring the conversation before people without a word to its visitor, who is elsewhere; one that has a person keeps them.
+
+    reason: as for hand_over. A closed conversation of any age goes on.
+    """
+    with transaction.atomic():
+        conversation = locked(conversation_id)
+        if conversation.state in {ConversationState.BOT, ConversationState.CLOSED}:
+            conversation.state, conversation.agent, conversation.closed_at = ConversationState.QUEUED, None, None
+            conversation.handed_over_at = conversation.handed_over_at or now
+            conversation.waiting_since = conversation.waiting_since or now
+            conversation.handover_reason = reason
+            conversation.save(update_fields=["state", "agent", "closed_at", "handed_over_at", "waiting_since", "handover_reason"])
+            publish(ConversationChanged(conversation.pk, now, "chat"))
+        return conversation
+
+
+def leave_address(*, conversation_id: int, email: str, now: datetime) -> Conversation:
+    """Keep the address a visitor wants to be answered at; it proves nothing about who they are. Raises EmailBad."""
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise EmailBad from None
+    if not email.isascii() or len(email) > LONGEST_EMAIL:
+        raise EmailBad
+    with transaction.atomic():
+        conversation = locked(conversation_id)
+        if conversation.visitor_email != email:
+            conversation.visitor_email = email
+            conversation.save(update_fields=["visitor_email"])
+            publish(ConversationChanged(conversation.pk, now, "email"))
         return conversation
 
 

@@ -74,19 +74,27 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Email:
+    """The visitor leaves an address to be answered at."""
+
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     pass
 
 
-Frame = Hello | Send | Since | Typing | Read | Got | Person | Rate | Ping
+Frame = Hello | Send | Since | Typing | Read | Got | Person | Rate | Email | Ping
 
 VISITOR: dict[str, type[Frame]] = {
-    "hello": Hello, "send": Send, "since": Since, "typing": Typing, "read": Read, "got": Got, "person": Person, "rate": Rate, "ping": Ping,
+    "hello": Hello, "send": Send, "since": Since, "typing": Typing, "read": Read, "got": Got, "person": Person, "rate": Rate,
+    "email": Email, "ping": Ping,
 }  # fmt: skip
 AGENT: dict[str, type[Frame]] = {"send": Send, "since": Since, "typing": Typing, "read": Read, "got": Got, "ping": Ping}
 
 # Of each kind: field -> (type, most characters or largest number, is it required). `conversation` differs by side.
-_TEXT_FIELDS = {"token": 2000, "client_id": 64, "text": 8000, "choice": 60, "comment": 500}
+_TEXT_FIELDS = {"token": 2000, "client_id": 64, "text": 8000, "choice": 60, "comment": 500, "email": 254}
 _VISITOR_FIELDS: dict[type[Frame], dict[str, bool]] = {
     Hello: {"token": True, "after": False, "conversation": False},
     Send: {"client_id": True, "text": True, "choice": False},
@@ -96,6 +104,7 @@ _VISITOR_FIELDS: dict[type[Frame], dict[str, bool]] = {
     Got: {"seq": True},
     Person: {},
     Rate: {"score": True, "comment": False},
+    Email: {"email": True},
     Ping: {},
 }
 _AGENT_FIELDS: dict[type[Frame], dict[str, bool]] = {

@@ -5,7 +5,7 @@ from support.events import ConversationChanged, MessagePosted, ServiceTargetReac
 from support.models import Conversation, Message, ServiceTarget, Ticket
 
 # Changes partners would not know what to do with.
-_SILENT = {"demo", "read", "got", "typing"}
+_SILENT = {"demo", "read", "got", "typing", "email"}
 
 
 def on_message(event: MessagePosted) -> None:

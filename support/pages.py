@@ -71,6 +71,9 @@ def widget_page(*, source: Source, language: str, origins: list[str]) -> WidgetP
         "file_too_large": gettext("too large"),
         "file_type_bad": gettext("only pictures, PDF and plain text"),
         "too_many_files": gettext("too many files"),
+        "mail_kept": gettext("Thank you. If you leave, our answer comes by e-mail."),
+        "email_bad": gettext("That is not an e-mail address one can write to."),
+        "unavailable": gettext("Not saved, please try again."),
         "too_fast": gettext("too many messages at once"),
     }
     choices = [LanguageChoice(code, html_lang(code), name, code == language) for code, name in _OWN_NAMES.items()]

@@ -38,6 +38,20 @@ _PHRASES: dict[str, dict[str, str]] = {
         ENGLISH: "Nobody is at the desk right now; we are back on {when}. Your request is kept and will be answered here.",
         CHINESE: "目前不在服务时间，我们将于 {when} 恢复服务。您的问题已记录，届时会在这里回复您。",
     },
+    "offline_mail": {
+        ENGLISH: "Leave your e-mail address below and we answer there too.",
+        CHINESE: "您也可以在下方留下邮箱，我们会同时通过邮件回复您。",
+    },
+    "mail_subject": {ENGLISH: "Your conversation with {shop}", CHINESE: "您与{shop}的会话"},
+    "mail_above": {ENGLISH: "–– Please write your answer above this line ––", CHINESE: "–– 请在此线以上回复 ––"},
+    "mail_sender": {ENGLISH: "{name}, {shop}", CHINESE: "{shop} {name}"},
+    "mail_foot": {
+        ENGLISH: "You get this mail because you left the chat before our answer. Simply answer it: what you write goes to the same conversation.",
+        CHINESE: "您离开会话时尚未收到以上回复，因此我们发送此邮件。直接回复即可，内容会回到同一会话。",
+    },
+    "mail_you": {ENGLISH: "You", CHINESE: "您"},
+    "mail_we": {ENGLISH: "We", CHINESE: "我们"},
+    "mail_assistant": {ENGLISH: "Assistant", CHINESE: "智能助手"},
     "order_found": {
         ENGLISH: "Your order {number} of {date}: {status}.",
         CHINESE: "您在 {date} 下的订单 {number}：{status}。",

@@ -74,7 +74,9 @@ def work_of_conversation(talk: Conversation) -> Work | None:
         return None
     begin = talk.handed_over_at
     ended = talk.closed_at if talk.state == ConversationState.CLOSED else None
-    turns = Message.objects.filter(conversation=talk, is_note=False, sent_at__gte=begin, author__in=[Author.VISITOR, Author.AGENT], kind__in=["text", "answer"])
+    turns = Message.objects.filter(
+        conversation=talk, is_note=False, sent_at__gte=begin, author__in=[Author.VISITOR, Author.AGENT], kind__in=["text", "mail", "answer"]
+    )
     answered = None
     spans: list[tuple[datetime, datetime | None]] = []
     ours: datetime | None = begin

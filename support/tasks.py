@@ -9,6 +9,7 @@ from django.db import connections
 
 from crm.core import clock
 from support import assignment, clusters, conversations, presence, replies, sla, triage, webhooks
+from support.mail import sending
 
 
 @shared_task(name="support.tasks.draft_reply", queue="live")
@@ -49,6 +50,12 @@ def sweep_service(**_later: object) -> dict[str, int]:
 def sweep_webhooks(**_later: object) -> int:
     """Send the webhook deliveries that are due; returns how many were heard."""
     return webhooks.sweep(now=clock.now())
+
+
+@shared_task(name="support.tasks.mail_visitors", queue="default")
+def mail_visitors(**_later: object) -> int:
+    """Mail visitors who have left what staff wrote since; returns how many mails the server took."""
+    return sending.sweep(now=clock.now())
 
 
 @shared_task(name="support.tasks.find_question_groups", queue="learning")

@@ -11,9 +11,11 @@ from crm.core.access.roles import may
 from crm.core.models import User
 from support import answering, attachments, conversations, drafts, intents, labels, teams
 from support.language import html_lang
-from support.models import Conversation, Draft, IntentExample, Message
+from support.mail import addresses
+from support.models import Conversation, ConversationMail, Draft, IntentExample, Message
 from support.models.conversation import Author, ConversationState
 from support.models.labels import OUT_OF_SCOPE
+from support.models.mail import MailState
 
 # Messages a page opens with; older ones are one click away.
 THREAD_TAIL = 200
@@ -50,6 +52,19 @@ class Line:
     is_delivered: bool
     file_url: str = ""
     is_picture: bool = False
+    mail: "ByMail | None" = None
+    # Set on the last of the lines that one mail carried.
+    mailed: str | Promise = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ByMail:
+    """What the console says of a message that came by mail. sender: as the mail claims. is_known: the address we wrote to."""
+
+    sender: str
+    is_known: bool
+    whole: str
+    refused: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +91,7 @@ def name_of(found: Conversation) -> str:
 
 
 def thread_of(*, conversation_id: int, viewer: User, now: datetime) -> Thread:
-    """Return a conversation with its messages and the viewer's draft. At most 6 queries. Raises ConversationMissing."""
+    """Return a conversation with its messages and the viewer's draft. At most 7 queries. Raises ConversationMissing."""
     found = teams.conversations_for(viewer).select_related("customer", "agent", "source", "team").filter(pk=conversation_id).first()
     if found is None:
         raise conversations.ConversationMissing
@@ -114,7 +129,7 @@ class News:
 
 
 def news_of(*, conversation_id: int, after: int, viewer: User) -> News:
-    """Return the messages above `after`. Three queries. Raises ConversationMissing."""
+    """Return the messages above `after`. At most 4 queries. Raises ConversationMissing."""
     found = teams.conversations_for(viewer).select_related("customer").filter(pk=conversation_id).first()
     if found is None:
         raise conversations.ConversationMissing
@@ -132,10 +147,32 @@ def _lines(found: Conversation, rows: list[Message], can_label: bool) -> list[Li
     corrected = set(IntentExample.objects.filter(message__in=rows).values_list("message_id", "label")) if can_label and rows else set()
     label_of = dict(corrected)
     visitor = name_of(found) if found.customer_id or found.visitor_name else gettext("Visitor")
-    return [_line(found, row, visitor, label_of.get(row.pk, ""), can_label) for row in rows]
+    mailed = _mailed(found, rows)
+    return [_line(found, row, visitor, label_of.get(row.pk, ""), can_label, mailed) for row in rows]
 
 
-def _line(found: Conversation, row: Message, visitor: str, label: str, can_label: bool) -> Line:
+def _mailed(found: Conversation, rows: list[Message]) -> dict[int, str | Promise]:
+    """Return what became of each mail to the visitor, by the number of its last line; a query only where there can be one."""
+    if not rows or not addresses.contact_of(found):
+        return {}
+    words: dict[str, str | Promise] = {
+        MailState.WAITING: _("being sent by e-mail"),
+        MailState.SENT: _("sent by e-mail"),
+        MailState.FAILED: _("e-mail not delivered"),
+    }
+    return {
+        upto: words[state] for upto, state in ConversationMail.objects.filter(conversation=found, upto_seq__gte=rows[0].seq).values_list("upto_seq", "state")
+    }
+
+
+def _by_mail(row: Message) -> ByMail | None:
+    about = row.data.get("mail") if row.kind == "mail" else None
+    if not isinstance(about, dict):
+        return None
+    return ByMail(str(about.get("from", "")), about.get("is_known") is True, str(about.get("whole", "")), ", ".join(map(str, about.get("refused", []))))
+
+
+def _line(found: Conversation, row: Message, visitor: str, label: str, can_label: bool, mailed: dict[int, str | Promise]) -> Line:
     language = get_language() or "en"
     names: dict[str, str | Promise] = {Author.VISITOR: visitor, Author.BOT: _("Assistant"), Author.SYSTEM: "", Author.AGENT: str(row.agent or _("Agent"))}
     judged = row.intent if row.in_scope is not False else OUT_OF_SCOPE if row.intent else ""
@@ -165,6 +202,8 @@ def _line(found: Conversation, row: Message, visitor: str, label: str, can_label
         is_read=row.author in {Author.AGENT, Author.BOT} and not row.is_note and row.seq <= found.visitor_read_seq,
         file_url=str(row.data.get("file", {}).get("url", "")),
         is_picture=str(row.data.get("file", {}).get("type", "")) in attachments.PICTURES,
+        mail=_by_mail(row),
+        mailed=mailed.get(row.seq, ""),
         is_delivered=row.author in {Author.AGENT, Author.BOT} and not row.is_note and row.seq <= found.visitor_got_seq,
     )
 
@@ -177,4 +216,6 @@ def _system_text(row: Message) -> str:
             return gettext("This conversation was closed.")
         case "reopened":
             return gettext("This conversation was opened again.")
+        case "mail_failed":
+            return gettext("The e-mail to {address} did not arrive ({error}).").format(address=row.data.get("to", ""), error=row.data.get("error", ""))
     return row.text

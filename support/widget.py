@@ -165,7 +165,7 @@ def send(request: HttpRequest) -> dict[str, Any]:
 @require_POST
 @json_door
 def act(request: HttpRequest) -> dict[str, Any]:
-    """POST {person: true} or {score: 1-5, comment?} or {read: N} or {got: N} with X-Visitor-Token -> {state, …}."""
+    """POST {person: true} or {score: 1-5, comment?} or {read: N} or {got: N} or {email} with X-Visitor-Token -> {state, …}."""
     visitor, source = visitor_of(request)
     body = _body(request)
     now = clock.now()
@@ -178,7 +178,9 @@ def act(request: HttpRequest) -> dict[str, Any]:
     current = conversations.current(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id)
     if current is None:
         raise conversations.ConversationMissing
-    if "score" in body:
+    if "email" in body:
+        current = conversations.leave_address(conversation_id=current.pk, email=_text(body, "email"), now=now)
+    elif "score" in body:
         current = conversations.rate(conversation_id=current.pk, csat=body["score"], comment=_text(body, "comment"), now=now)
     elif isinstance(body.get("read"), int) and not isinstance(body["read"], bool):
         conversations.mark_read(conversation_id=current.pk, seq=body["read"], by_visitor=True, now=now)

@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from support.mail import addresses
 from support.models import Conversation, Message
 from support.models.conversation import Author
 
@@ -30,6 +31,7 @@ class State(TypedDict):
     got: int
     csat: int | None
     asks: bool
+    mail: str
 
 
 def item(message: Message) -> Item:
@@ -54,7 +56,7 @@ _SHOWN = frozenset({"article", "title", "version", "url", "choices", "place", "n
 def state(conversation: Conversation | None) -> State:
     """Return where the conversation stands; needs `agent` loaded. Without one, the assistant is waiting."""
     if conversation is None:
-        return {"type": "state", "conversation": "", "state": "bot", "person": "", "read": 0, "got": 0, "csat": None, "asks": False}
+        return {"type": "state", "conversation": "", "state": "bot", "person": "", "read": 0, "got": 0, "csat": None, "asks": False, "mail": ""}
     agent = conversation.agent
     return {
         "type": "state",
@@ -66,4 +68,12 @@ def state(conversation: Conversation | None) -> State:
         "csat": conversation.csat,
         # Asked once: a chat that was taken up again and closed a second time does not ask again.
         "asks": conversation.csat is None and conversation.closed_at is not None and conversation.csat_asked_at == conversation.closed_at,
+        "mail": _mail(conversation),
     }
+
+
+def _mail(conversation: Conversation) -> str:
+    """Return 'ask' where the visitor may leave an address to be answered at, 'known' where there is one, '' where nothing is mailed."""
+    if not addresses.is_on():
+        return ""
+    return "known" if conversation.visitor_email or conversation.is_verified else "ask"

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from crm.core import mailframe, outbox
+from crm.core import clock, mailframe, outbox, outbox_answer
 from crm.core.access.roles import require
 from crm.core.errors import NotFound
 from crm.core.http import wants_part
@@ -43,7 +44,25 @@ def index(request: HttpRequest) -> HttpResponse:
 @require("outbox.view")
 def mail(request: HttpRequest, key: str) -> HttpResponse:
     """One mail: headers, text, and its HTML in a sandboxed frame."""
-    return render(request, "outbox/mail.html", {"page": _read(key)})
+    found = _read(key)
+    return render(request, "outbox/mail.html", {"page": found, "can_answer": outbox_answer.is_possible(found)})
+
+
+@require_POST
+@require("outbox.view")
+def reply(request: HttpRequest, key: str) -> HttpResponse:
+    """Answer a caught mail as its recipient would, through the real SMTP door; for trying out in development."""
+    found = _read(key)
+    text = request.POST.get("text", "").strip()[:20_000]
+    if not outbox_answer.is_possible(found) or not text:
+        raise Http404
+    try:
+        outbox_answer.send(found, text=text, at=clock.now())
+    except outbox_answer.NotTaken as error:
+        messages.error(request, error.text)
+    else:
+        messages.success(request, _("Answer sent."))
+    return redirect("core:outbox-mail", key=key)
 
 
 @require_GET

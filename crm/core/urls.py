@@ -19,6 +19,7 @@ urlpatterns = [
     path("jobs/<int:job_id>/errors/", job_views.errors_file, name="job-errors"),
     path("outbox/", outbox_views.index, name="outbox"),
     path("outbox/<str:key>/", outbox_views.mail, name="outbox-mail"),
+    path("outbox/<str:key>/reply/", outbox_views.reply, name="outbox-reply"),
     path("outbox/<str:key>/html/", outbox_views.mail_html, name="outbox-html"),
     path("search/", views.search_page, name="search"),
     path("preferences/", preferences.save, name="preferences"),

@@ -26,17 +26,17 @@ def outbox(data_dir: Path) -> Path:
     return data_dir / "outbox"
 
 
-def port(data_dir: Path) -> int | None:
-    """Return the port on which this data folder's sink listens or last listened, None when it never ran."""
+def port(data_dir: Path, name: str = NAME) -> int | None:
+    """Return the port on which this data folder's sink (or another mail program) listens or last listened, None when it never ran."""
     try:
-        return int(_port_file(data_dir).read_text())
+        return int(_port_file(data_dir, name).read_text())
     except (OSError, ValueError):
         return None
 
 
-def choose_port(data_dir: Path) -> int:
+def choose_port(data_dir: Path, name: str = NAME) -> int:
     """Return the port of last time when it is free, else any free one, and note it for programs started elsewhere."""
-    wanted = port(data_dir) or 0
+    wanted = port(data_dir, name) or 0
     with socket.socket() as probe:
         # Tells a port in use from one that merely rests after a restart.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -45,7 +45,7 @@ def choose_port(data_dir: Path) -> int:
         except OSError:
             probe.bind((HOST, 0))
         chosen = int(probe.getsockname()[1])
-    path = _port_file(data_dir)
+    path = _port_file(data_dir, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(f"{chosen}\n")
@@ -90,8 +90,8 @@ def run(folder: Path, listen_port: int) -> None:
         asyncio.run(serve(folder, listen_port))
 
 
-def _port_file(data_dir: Path) -> Path:
-    return places.run_dir(data_dir) / f"{NAME}.port"
+def _port_file(data_dir: Path, name: str) -> Path:
+    return places.run_dir(data_dir) / f"{name}.port"
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Running:
             return
         self._console.plain("")
         self._console.up("stopping" + (" at once" if self._hurry() else "; Ctrl-C again to stop at once"))
-        for group in ((stack.WEB,), (stack.BEAT,), stack.WORKERS, (stack.SINK,)):
+        for group in ((stack.WEB,), (stack.BEAT,), stack.WORKERS, (stack.MAIL_IN,), (stack.SINK,)):
             self._supervisor.stop(group, hurry=self._hurry)
         connections.close_all()
         for name in (redis.NAME, postgres.NAME):
@@ -123,7 +123,11 @@ class Running:
         """Bring the database up to date and fill an empty one. Returns False when a step failed or we were interrupted."""
         host = self._options.host
         port = mailsink.choose_port(self._data_dir) if stack.uses_local_sink(settings) else None
-        self._environment = stack.environment(public_url=self.url, smtp_port=port, allowed_host="" if host.startswith(("127.", "0.0.", "::")) else host)
+        mail_in = (settings.CRM_INBOUND_MAIL_PORT or mailsink.choose_port(self._data_dir, stack.MAIL_IN)) if settings.CRM_INBOUND_MAIL_ADDRESS else None
+        self._mail_in = mail_in is not None
+        self._environment = stack.environment(
+            public_url=self.url, smtp_port=port, mail_in_port=mail_in, allowed_host="" if host.startswith(("127.", "0.0.", "::")) else host
+        )
         self._smtp_port = port
         if _migrations_are_missing() and not self._step("migrate", "migrate", "--verbosity=1", what="preparing the database"):
             return False
@@ -182,6 +186,8 @@ class Running:
                 self._supervisor.start(stack.worker(queue, env=env, before=partial(self._hand_back_tasks, queue)))
         if not self.stopping:
             self._supervisor.start(stack.beat(env=env))
+        if self._mail_in and not self.stopping:
+            self._supervisor.start(stack.mail_in(env=env))
 
     def _hand_back_tasks(self, queue: str) -> None:
         if not settings.CRM_EMBEDDED_REDIS:

@@ -9,7 +9,7 @@ from pathlib import Path
 from crm.embedded import mailsink
 from crm.embedded.processes import Program
 
-WEB, BEAT, SINK = "web", "beat", "mail"
+WEB, BEAT, SINK, MAIL_IN = "web", "beat", "mail", "mail-in"
 # One worker process per queue, so that none can hold up another. The light ones run threads: two tasks at a time that
 # share one copy of the encoder. Learning has a process per task, which gives its memory back when the model is trained.
 WORKERS = ("live", "default", "bulk", "learning")
@@ -21,7 +21,7 @@ _POOLS: dict[str, tuple[str, ...]] = {
 }
 
 
-def environment(*, public_url: str, smtp_port: int | None, allowed_host: str = "") -> dict[str, str]:
+def environment(*, public_url: str, smtp_port: int | None, mail_in_port: int | None = None, allowed_host: str = "") -> dict[str, str]:
     """Return the environment of every child: ours, plus what only `up` knows."""
     chosen = dict(os.environ)
     chosen["PYTHONUNBUFFERED"] = "1"
@@ -36,6 +36,8 @@ def environment(*, public_url: str, smtp_port: int | None, allowed_host: str = "
         chosen.setdefault("PYTHONWARNINGS", "ignore:You're running the worker with superuser")
     if smtp_port is not None:
         chosen["CRM_SMTP_PORT"] = str(smtp_port)
+    if mail_in_port is not None:
+        chosen["CRM_INBOUND_MAIL_PORT"] = str(mail_in_port)
     if allowed_host and "CRM_ALLOWED_HOSTS" not in chosen and "CRM_ALLOWED_HOSTS_FILE" not in chosen:
         chosen["CRM_ALLOWED_HOSTS"] = f"localhost,127.0.0.1,[::1],{allowed_host}"
     return chosen
@@ -80,6 +82,11 @@ def beat(*, env: dict[str, str]) -> Program:
 def sink(*, folder: Path, port: int, env: dict[str, str]) -> Program:
     command = (sys.executable, "-m", "crm.embedded.mailsink", "--folder", str(folder), "--port", str(port))
     return Program(SINK, command, env, grace_seconds=3)
+
+
+def mail_in(*, env: dict[str, str]) -> Program:
+    """Return the SMTP door for visitors' answers; its port stands in the environment."""
+    return Program(MAIL_IN, (sys.executable, "manage.py", "mail_receiver"), env, grace_seconds=5)
 
 
 def manage(name: str, *arguments: str, env: dict[str, str]) -> Program:

@@ -162,6 +162,7 @@ function drawState() {
   const said = {queued: words.queued, assigned: state.person ? words.person.replace('{name}', state.person) : words.agent, snoozed: words.agent, closed: words.closed};
   part('state').textContent = said[state.state] ?? words.automatic;
   part('person').hidden = !['bot', 'closed'].includes(state.state);
+  part('mail').hidden = state.mail !== 'ask' || !['queued', 'assigned', 'snoozed'].includes(state.state);
   part('rating').hidden = state.state !== 'closed' || state.csat !== null || !state.asks || !shown.size;
   showTicks();
 }
@@ -411,6 +412,17 @@ part('rating').addEventListener('submit', async (event) => {
   await reply({type: 'rate', score, comment: given.get('comment')}, {score, comment: given.get('comment')});
   part('rating').hidden = true;
   part('typing').textContent = words.thanks;
+});
+
+part('mail').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const told = event.target.querySelector('[role=status]');
+  try {
+    if (!token) await renew();
+    const news = await request('act', {email: part('email').value});
+    enter(news.state);
+    part('typing').textContent = words.mail_kept;
+  } catch (reason) { told.textContent = reason?.refused ? words.email_bad : words.unavailable; }
 });
 
 document.addEventListener('visibilitychange', () => { if (!document.hidden) seen(); });

@@ -7,6 +7,7 @@ from support.models.cluster import QuestionCluster
 from support.models.conversation import Conversation, Message, Tag, Team
 from support.models.knowledge import Article, ArticleText
 from support.models.labels import IntentExample
+from support.models.mail import ConversationMail
 from support.models.policy import PolicyChoice
 from support.models.saved import CannedReply, Macro, Mention
 from support.models.service import BusinessCalendar, ServicePolicy, ServiceTarget
@@ -21,6 +22,7 @@ __all__ = [
     "BusinessCalendar",
     "CannedReply",
     "Conversation",
+    "ConversationMail",
     "DeskState",
     "Draft",
     "IntentExample",

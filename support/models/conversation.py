@@ -181,6 +181,8 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["sent_at"], condition=models.Q(reply_state="due"), name="message_reply_due"),
+            # What staff wrote lately, for the mails to visitors who have left.
+            models.Index(fields=["sent_at"], condition=models.Q(author="agent", is_note=False), name="message_by_staff"),
             GinIndex(Grams("text"), name="message_grams"),
         ]
 

@@ -1,0 +1,165 @@
+"""A visitor who left gets what staff wrote by mail, once, with an address that leads back."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from crm.core.models import User
+from support import conversations
+from support.mail import addresses, receiving, sending
+from support.mail.quotes import MARKS
+from support.models import Conversation, ConversationMail, Message
+from support.models.mail import MailState
+from tests.factories import CustomerFactory
+from tests.support.conftest import NOW, later
+from tests.support.mail.conftest import SENDER, answer
+from tests.support.mail.smtp import Mailbox, mailbox
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def box(settings: Any) -> Iterator[Mailbox]:
+    with mailbox() as (found, port):
+        settings.CRM_SMTP_HOST, settings.CRM_SMTP_PORT, settings.CRM_CHAT_MAIL_AFTER_SECONDS = "127.0.0.1", port, 60
+        yield found
+
+
+def say(conversation: Conversation, agent: User, text: str, *, at: float = 10, **more: Any) -> Message:
+    return conversations.post(conversation_id=conversation.pk, author="agent", agent=agent, text=text, now=later(at), **more).message
+
+
+def test_lines_that_no_page_received_are_mailed_together_once(left: Conversation, agent: User, box: Mailbox) -> None:
+    say(left, agent, "The green one.")
+    say(left, agent, "between us", at=11, is_note=True)
+    say(left, agent, "Or the white.", at=12)
+
+    assert sending.sweep(now=later(40)) == 0
+    assert [sending.sweep(now=later(75)), sending.sweep(now=later(95)), sending.sweep(now=later(4000))] == [1, 0, 0]
+
+    (mail,) = box.mails
+    text = mail.get_content().replace("\r\n", "\n")
+    assert text.startswith(MARKS[0])
+    assert "The green one.\n\nOr the white." in text
+    assert "between us" not in text
+    assert "Which tea is best?" in text.partition("> ")[2]
+    assert mail["To"] == SENDER
+    assert addresses.conversation_at(str(mail["Reply-To"])) == left
+    assert box.senders == [addresses.reply_address(left)]
+
+
+def test_in_chinese_the_mail_is_chinese(left: Conversation, agent: User, box: Mailbox) -> None:
+    Conversation.objects.filter(pk=left.pk).update(language="zh-hans")
+    say(left, agent, "绿茶最好。")
+
+    sending.sweep(now=later(100))
+
+    assert box.mails[0].get_content().startswith(MARKS[1])
+    assert "绿茶最好。" in box.mails[0].get_content()
+    assert box.mails[0]["Subject"] == "您与The tea shop的会话"
+
+
+def test_who_reads_in_the_chat_gets_no_mail(left: Conversation, agent: User, box: Mailbox) -> None:
+    line = say(left, agent, "The green one.")
+    conversations.mark_got(conversation_id=left.pk, seq=line.seq, by_visitor=True, now=later(20))
+
+    assert sending.sweep(now=later(200)) == 0
+    # Received by a page in the background and never looked at: mailed after half an hour.
+    assert sending.sweep(now=later(1900)) == 1
+
+    other = say(left, agent, "And hot water.", at=2000)
+    conversations.mark_read(conversation_id=left.pk, seq=other.seq, by_visitor=True, now=later(2001))
+    assert sending.sweep(now=later(9000)) == 0
+
+
+def test_nobody_is_written_to_without_an_address_of_their_own(left: Conversation, agent: User, box: Mailbox) -> None:
+    """A customer put beside the chat by staff has proven nothing; the demo shop's history is nobody's."""
+    Conversation.objects.filter(pk=left.pk).update(visitor_email="", customer=CustomerFactory(email="known@mail.example"), is_verified=False)
+    say(left, agent, "The green one.")
+    assert sending.sweep(now=later(100)) == 0
+
+    Conversation.objects.filter(pk=left.pk).update(is_verified=True, is_demo=True)
+    assert sending.sweep(now=later(101)) == 0
+
+    Conversation.objects.filter(pk=left.pk).update(is_demo=False)
+    assert sending.sweep(now=later(102)) == 1
+    assert box.mails[0]["To"] == "known@mail.example"
+
+
+def test_with_answers_switched_off_nothing_is_mailed(left: Conversation, agent: User, box: Mailbox, settings: Any) -> None:
+    settings.CRM_INBOUND_MAIL_ADDRESS = ""
+    say(left, agent, "The green one.")
+
+    assert sending.sweep(now=later(100)) == 0
+
+
+def test_a_server_that_is_away_gets_the_same_mail_later(left: Conversation, agent: User, box: Mailbox) -> None:
+    say(left, agent, "The green one.")
+    box.refuse_data = "451 busy"
+    assert sending.sweep(now=later(100)) == 0
+    row = ConversationMail.objects.get()
+    assert (row.state, row.attempts) == (MailState.WAITING, 1)
+
+    box.refuse_data = ""
+    assert [sending.sweep(now=later(120)), sending.sweep(now=later(170))] == [0, 1]
+
+    assert box.mails[0]["Message-ID"] == row.message_id
+    assert ConversationMail.objects.get().state == MailState.SENT
+
+
+def test_an_address_that_is_refused_is_given_up_and_staff_is_told(left: Conversation, agent: User, box: Mailbox) -> None:
+    say(left, agent, "The green one.")
+    box.refuse_rcpt = "550 5.1.1 no such user"
+
+    assert [sending.sweep(now=later(100)), sending.sweep(now=later(9000))] == [0, 0]
+
+    assert ConversationMail.objects.get().state == MailState.FAILED
+    note = Message.objects.get(conversation=left, kind="mail_failed")
+    assert note.is_note
+    assert SENDER in note.text
+
+
+def test_a_worker_that_dies_while_sending_leaves_the_mail_to_the_next(left: Conversation, agent: User, box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(left, agent, "The green one.")
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "_submit", lambda *_args, **_kwargs: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            sending.sweep(now=later(100))
+
+    assert [sending.sweep(now=later(101)), sending.sweep(now=later(100) + sending.LEASE)] == [0, 1]
+    assert len(box.mails) == 1
+
+
+def test_both_sides_make_one_thread(left: Conversation, agent: User, box: Mailbox) -> None:
+    say(left, agent, "The green one.")
+    sending.sweep(now=later(100))
+    receiving.receive(answer(left).as_bytes(), to=[addresses.reply_address(left)], now=later(200))
+    say(left, agent, "Good.", at=300)
+    sending.sweep(now=later(400))
+
+    first, second = box.mails
+    assert second["In-Reply-To"] == "<a1@mail.example>"
+    assert str(second["References"]).split() == [str(first["Message-ID"]), "<a1@mail.example>"]
+    assert Message.objects.filter(conversation=left, author="visitor", kind="mail").count() == 1
+    assert "The green one." in second.get_content()
+
+
+def test_files_of_staff_go_along(left: Conversation, agent: User, box: Mailbox, settings: Any, tmp_path: Any) -> None:
+    from support import attachments
+
+    settings.MEDIA_ROOT = tmp_path
+    attachments.attach(conversation_id=left.pk, content=b"%PDF-1.4 x", name="offer.pdf", client_id="f", agent=agent, now=later(10))
+
+    sending.sweep(now=later(100))
+
+    (file,) = box.mails[0].iter_attachments()
+    assert (file.get_filename(), file.get_content()) == ("offer.pdf", b"%PDF-1.4 x")
+
+
+def test_the_queue_of_many_visitors_is_one_query(left: Conversation, agent: User, django_assert_num_queries: Any) -> None:
+    say(left, agent, "The green one.")
+
+    with django_assert_num_queries(1):
+        assert sending.owed(now=later(200)) == [left.pk]
+    assert sending.owed(now=NOW) == []
