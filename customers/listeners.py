@@ -5,7 +5,7 @@ from crm.core.learning.events import ModelSwitched
 from customers import tasks
 
 # Models whose promotion by hand makes the portraits out of date.
-MODELS = frozenset({"value", "lifecycle", "sentiment", "churn", "next_purchase", "returns"})
+MODELS = frozenset({"value", "lifecycle", "sentiment", "churn", "next_purchase", "returns", "intention"})
 
 
 def connect() -> None:

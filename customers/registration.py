@@ -47,6 +47,14 @@ def register() -> None:
             main_metric="macro_f1",
         ),
         TrainingTask(
+            name="intention",
+            title=_("Purchase intention of reviews"),
+            purpose=_("Says how likely somebody who writes such a review orders again within 90 days, learned from what reviewers did."),
+            run=_run("train_intention", module="training_intention"),
+            main_metric="auroc",
+            schedule="weekly",
+        ),
+        TrainingTask(
             name="churn",
             title=_("Risk of losing a customer"),
             purpose=_("Says how likely each customer orders nothing in the next 90 days, and why."),

@@ -1,4 +1,4 @@
-"""What reviews say of each side of a purchase: read once into `Review.aspects`, told by customer here and by product in Insights.
+"""What reviews say of each side of a purchase: read once into `Review.aspects`, told by person on the portrait and by product in Insights.
 
 Reading 1,000 reviews takes a quarter of a second on one core, so a refresh reads the new ones and pages only count.
 """
@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.core import rows
 from customers.ml.aspects import ASPECTS, POSITIVE, aspects_of
-from customers.models import Review
 
 # Raise when the list of words changes: every review is then read anew.
 RECIPE = 1
@@ -90,15 +89,6 @@ def said_in(texts: list[str]) -> list[Said]:
             side[mention.aspect] = [mention.quote.replace("\x00", ""), mention.confidence]
         told.append(said)
     return told
-
-
-def of_customer(customer_id: int, *, most: int = MOST_REVIEWS) -> list[AspectSummary]:
-    """Return the sides that the customer's newest reviews speak of, most spoken of first; one query.
-
-    A review that came after the last refresh is read here and now.
-    """
-    found = Review.objects.filter(customer_id=customer_id).exclude(body="").order_by("-written_at", "-id").values_list("aspects", "body")[:most]
-    return counted(kept if kept is not None else said_in([body])[0] for kept, body in found)
 
 
 def summarised(texts: list[str]) -> list[AspectSummary]:

@@ -71,6 +71,7 @@ COLUMNS: Words = {
     "happened": _("Happened"),
     "lift": _("Times the average"),
     "feature": _("What is known"),
+    "term": _("Word"),
     "mean_effect": _("Mean effect (log-odds)"),
     "direction": _("More of it"),
     "picked": _("Picked"),
@@ -129,6 +130,7 @@ TABLES: Words = {
     "contact_effect": _("What a message changes"),
     "arrows": _("What depends on what"),
     "purchase_by_value": _("Chance of a purchase by what is known"),
+    "words": _("Words that move the probability most"),
 }
 
 CELLS: Words = {
@@ -231,6 +233,12 @@ CELLS: Words = {
     "45_59": _("45 to 59"),
     "60_up": _("60 and over"),
     "other": _("other"),
+    "review_words": _("words of the review"),
+    "review_stars": _("stars of the review"),
+    "reviewed_before": _("reviewed before"),
+    "first_review": _("first review"),
+    "low_stars": _("one or two stars"),
+    "high_stars": _("four or five stars"),
 }
 
 NAMES: Words = {
@@ -290,6 +298,18 @@ SENTENCES = (
     gettext_noop("The shop is young: the horizon is %(n1)s days instead of %(n2)s."),
     gettext_noop("Gender and age are not used by the model; they are read only to measure fairness."),
     gettext_noop("There is one period of orders only; one to learn from and one to judge on are needed."),
+    gettext_noop("the stars alone"),
+    gettext_noop("words, logistic"),
+    gettext_noop("words and stars, logistic"),
+    gettext_noop(
+        "Learnt from %(n1)s reviews whose %(n2)s days were over before the first of %(n3)s later ones was written; judged on those. What counts is another order within %(n4)s days of the review."
+    ),
+    gettext_noop("Most of what decides the next order is not in a review; read the probability as a hint, not as a promise."),
+    gettext_noop("The words tell nothing beyond chance here: ranking %(n1)s, interval %(n2)s to %(n3)s."),
+    gettext_noop("There are no reviews whose writer is known long enough."),
+    gettext_noop("Of %(n1)s reviews whose writer is known long enough, %(n2)s have the rarer outcome; %(n3)s and %(n4)s are needed."),
+    gettext_noop("Of %(n1)s reviews to judge on, %(n2)s have the rarer outcome; %(n3)s and %(n4)s are needed."),
+    gettext_noop("The reviews span %(n1)s days; %(n2)s are needed."),
     gettext_noop("Of %(n1)s customers asked about, %(n2)s did the rarer thing; %(n3)s and %(n4)s are needed."),
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]\d+)?%?")

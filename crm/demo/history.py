@@ -34,6 +34,8 @@ TOGETHER = {
     "clothing/outer": ("clothing/knit", 0.30), "stationery/notebooks": ("stationery/pens", 0.50), "stationery/calligraphy": ("stationery/pens", 0.20), "garden/pots": ("garden/soil", 0.50), "garden/seeds": ("garden/tools", 0.35),
 }  # fmt: skip
 BAD_RATE = 0.045
+# What reviewers mean by "soon" when they write of their next order.
+SOON_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,14 @@ class DemoReturn:
 
 @dataclass(frozen=True, slots=True)
 class DemoReview:
+    """One review. `again` is hidden: whether the person orders again within SOON_DAYS, as far as the two years tell."""
+
     external_id: str
     order: DemoOrder
     product: DemoProduct
     day: float
     rating: int
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +205,16 @@ def _order(person: Person, day: float, shop: _Shop, random: np.random.Generator)
     return DemoOrder("", person, day, lines, discount, coupon, bool(random.random() < BAD_RATE))
 
 
+def _again(history: History, days: dict[int, list[float]], person: Person, day: float) -> bool:
+    """Return whether the person orders within SOON_DAYS of that day; of what lies beyond today, whether they have not left."""
+    following = next((later for later in days[person.index] if later > day), math.inf)
+    return following <= day + SOON_DAYS or (day + SOON_DAYS > DAYS and person.index not in history.left)
+
+
 def _after_sales(history: History, random: np.random.Generator) -> None:
+    days: dict[int, list[float]] = {}
+    for order in history.orders:
+        days.setdefault(order.person.index, []).append(order.day)
     for order in history.orders:
         for line in order.lines:
             rate = 0.75 if order.bad else line.product.return_rate * (1.4 - 0.8 * (line.product.quality > 0.25))
@@ -222,7 +236,7 @@ def _after_sales(history: History, random: np.random.Generator) -> None:
             rating = int(np.clip(round(3.6 + 1.7 * mood), 1, 5))
             day = order.day + 5 + float(random.exponential(5))
             if day < DAYS:
-                history.reviews.append(DemoReview(f"rev-{order.number}", order, line.product, day, rating))
+                history.reviews.append(DemoReview(f"rev-{order.number}", order, line.product, day, rating, _again(history, days, order.person, day)))
 
 
 def _browse(people: list[Person], shop: _Shop, random: np.random.Generator, history: History, target: int) -> None:

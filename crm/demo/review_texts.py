@@ -122,6 +122,32 @@ SENTENCES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
     },
 }
 
+# What some add about their next order: language -> will they order soon -> are they content now.
+PLANS: dict[str, dict[bool, dict[bool, tuple[str, ...]]]] = {
+    "en": {
+        True: {
+            True: ("I will order here again soon.", "Already planning my next order.", "I keep coming back to this shop."),
+            False: ("Still, I will give the shop another chance.", "I will order here again, but something else."),
+        },
+        False: {
+            True: ("I have all I need for a long while.", "I am moving to a shop closer to home, though."),
+            False: ("This was my last order from this shop.", "I am done ordering here."),
+        },
+    },
+    "zh-hans": {
+        True: {
+            True: ("过阵子还会来下单。", "下一单已经想好买什么了。", "一直在这家店买。"),
+            False: ("不过还会再给这家店一次机会。", "下次还来，换一样东西买。"),
+        },
+        False: {
+            True: ("该买的都买齐了，短期内不用再买。", "以后打算在家附近的店买。"),
+            False: ("这是在这家店的最后一单。", "不会再来下单。"),
+        },
+    },
+}
+# Of 100 reviewers so many speak of their next order, and of those so many as they will act: the rest says one thing and does the other.
+SPEAK_OF_PLANS, MEAN_IT = 0.35, 0.75
+
 
 def write(review: DemoReview, *, seed: int = 17) -> str:
     """Return the review's text in the reviewer's language, fitting its stars; the same for the same review."""
@@ -146,6 +172,9 @@ def write(review: DemoReview, *, seed: int = 17) -> str:
         parts = [say(first, "bad"), say(second, "good" if review.rating == 2 and random.random() < 0.2 else "bad"), say("close", "bad")]
     else:
         parts = [say("middle", "good"), say(first, str(random.choice(["good", "bad"]))), say("middle", "bad")]
-    keep = 1 + int(random.integers(3))
+    parts = parts[: 1 + int(random.integers(3))]
+    if random.random() < SPEAK_OF_PLANS:
+        plans = PLANS[language][review.again if random.random() < MEAN_IT else not review.again][review.rating >= 4]
+        parts.append(plans[int(random.integers(len(plans)))])
     joiner = "" if language == "zh-hans" else " "
-    return joiner.join(part for part in parts[:keep] if part)
+    return joiner.join(part for part in parts if part)

@@ -46,13 +46,16 @@ def aspects_of(texts: Sequence[str]) -> list[list[AspectMention]]:
     return [_mentions(text[:MOST_CHARACTERS]) for text in texts]
 
 
+def clauses(text: str) -> list[str]:
+    """Return the text's clauses as written, without the stops between them."""
+    return [clause for part in _CLAUSES.split(text) if part and (clause := part.strip())]
+
+
 def _mentions(text: str) -> list[AspectMention]:
     found: dict[tuple[str, str], AspectMention] = {}
     lexicon = _lexicon()
     named: list[str] = []
-    for clause in _CLAUSES.split(text):
-        if not clause or not (clause := clause.strip()):
-            continue
+    for clause in clauses(text):
         lowered = clause.lower()
         topics = [aspect for aspect in ASPECTS if lexicon[aspect, ""].search(lowered)]
         votes: dict[str, list[str]] = {}

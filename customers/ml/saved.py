@@ -4,6 +4,7 @@ import numpy as np
 
 from crm.core.learning.modelstore import LoadedModel
 from customers.ml.hmm.stages import StageModel
+from customers.ml.intention import PurchaseIntention
 from customers.ml.lifecycle import Lifecycle
 from customers.ml.network.inference import posterior
 from customers.ml.network.model import UNKNOWN, Network
@@ -27,6 +28,10 @@ def stage_model(loaded: LoadedModel) -> StageModel:
 
 def sentiment_model(loaded: LoadedModel) -> ReviewSentiment:
     return ReviewSentiment.from_tensors(loaded.tensors, loaded.config)
+
+
+def intention_model(loaded: LoadedModel) -> PurchaseIntention:
+    return PurchaseIntention.from_tensors(loaded.tensors, loaded.config)
 
 
 def purchase_model(loaded: LoadedModel) -> PurchaseModel:

@@ -18,7 +18,7 @@ from datetime import datetime
 
 from crm.core import clock, rows
 from crm.core.events import publish
-from customers import features, review_aspects
+from customers import features, review_aspects, review_intentions
 from customers.events import ScoresRefreshed
 from customers.features.scope import Scope
 from customers.portrait import scoring, serving, writing
@@ -79,6 +79,7 @@ def prepared(as_of: datetime) -> tuple[Models, int]:
     scored, version, why = serving.read_reviews(as_of)
     models.versions["sentiment"] = version
     review_aspects.read(as_of=as_of)
+    review_intentions.read(as_of=as_of)
     if why:
         models.notes.append(why)
     return models, scored

@@ -16,12 +16,11 @@ from crm.core import charts, formats
 from crm.core.charts import Chart
 from crm.core.models import User
 from crm.core.registries import MoodLine, mood_sources
-from customers import review_aspects
 from customers.models import Customer, Portrait
 from customers.portrait_words import Reason, Words, words
-from customers.portrayal import advice, changes, feedback, narrative, risk, statements, tastes
+from customers.portrayal import advice, changes, feedback, narrative, reviews, risk, statements, tastes
 from customers.portrayal.feedback import Answer
-from customers.review_aspects import AspectSummary
+from customers.portrayal.reviews import ReviewsTold
 
 NO_ANSWER = Answer()
 
@@ -62,7 +61,7 @@ class PortraitCard:
     tastes: Sequence[tuple[tastes.Taste, Claim]]
     from_browsing: bool
     moods: Sequence[MoodLine]
-    aspects: Sequence[AspectSummary]
+    reviews: ReviewsTold
     changes: changes.Changes
     advice: advice.Advice
     advice_claim: Claim
@@ -121,7 +120,7 @@ def portrait_card(*, customer: Customer, viewer: User | None, reachable: Mapping
         tastes=[(taste, Claim(f"tastes.{taste.code}", taste.text, said.get(f"tastes.{taste.code}", NO_ANSWER))) for taste in found.lines],
         from_browsing=found.from_browsing,
         moods=_moods(customer, at),
-        aspects=review_aspects.of_customer(customer.pk) if row.reviews_count else [],
+        reviews=reviews.told(customer.pk, at=at) if row.reviews_count else ReviewsTold(),
         changes=since,
         advice=step,
         advice_claim=Claim(f"advice.{step.code}", step.text, said.get(f"advice.{step.code}", NO_ANSWER)),
