@@ -34,6 +34,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("sweep-replies", "support.tasks.sweep_replies", "live", expires_seconds=9, every_seconds=10),
     Entry("service-levels", "support.tasks.sweep_service", "default", expires_seconds=25, every_seconds=30),
     Entry("webhooks", "support.tasks.sweep_webhooks", "bulk", expires_seconds=9, every_seconds=10),
+    Entry("mail-visitors", "support.tasks.mail_visitors", "default", expires_seconds=19, every_seconds=20),
     Entry("sweep-deliveries", "campaigns.tasks.sweep_deliveries", "bulk", expires_seconds=55, every_seconds=60),
     Entry("sweep-jobs", "crm.core.tasks.sweep_jobs", "default", expires_seconds=55, every_seconds=60),
     Entry("segments", "customers.tasks.refresh_segments", "default", expires_seconds=290, every_seconds=300),
