@@ -94,6 +94,9 @@ class MapPage:
     sample: list[SampleLine]
     rows_tried: int
     refusal: str
+    # Columns of the file that no field reads, and whether nothing says who ordered.
+    unused: list[str]
+    nobody: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,8 @@ def map_page(*, upload: Upload, form: Mapping[str, str], refusal: str = "") -> M
         sample=[_sample(line) for line in found.sample] if found else [],
         rows_tried=ROWS_TRIED,
         refusal=refusal,
+        unused=[column for column in table.columns if column and column not in chosen.values()],
+        nobody=not chosen.keys() & {"customer_id", "email"},
     )
 
 

@@ -29,11 +29,11 @@ FIELDS: tuple[Field, ...] = (
     Field("product_name", gettext_noop("Product name"), ("product_name", "product name", "description", "lineitem name", "item name", "product", "item", "title", "商品名称", "商品", "品名")),
     Field("category", gettext_noop("Category"), ("category", "product category", "类别", "分类", "商品分类")),
     Field("customer_id", gettext_noop("Customer number"), ("customer_id", "customerid", "customer id", "customer number", "customer user id", "user id", "user_id", "userid", "customer", "客户编号", "会员编号", "买家id")),
-    Field("email", gettext_noop("E-mail"), ("email", "e-mail", "billing email", "email (billing)", "billing_email", "customer email", "邮箱", "电子邮件")),
+    Field("email", gettext_noop("E-mail"), ("email", "email address", "billing email", "email (billing)", "billing_email", "customer email", "邮箱", "电子邮件")),
     Field("customer_name", gettext_noop("Customer name"), ("customer_name", "customer name", "billing name", "full name", "姓名", "买家姓名", "收货人", "客户姓名")),
     Field("first_name", gettext_noop("First name"), ("first name (billing)", "billing_first_name", "billing first name", "first name")),
     Field("last_name", gettext_noop("Last name"), ("last name (billing)", "billing_last_name", "billing last name", "last name")),
-    Field("phone", gettext_noop("Phone"), ("phone", "billing phone", "phone (billing)", "billing_phone", "电话", "手机", "联系电话")),
+    Field("phone", gettext_noop("Phone"), ("phone", "phone number", "mobile", "telephone", "billing phone", "phone (billing)", "billing_phone", "电话", "手机", "联系电话")),
     Field("country", gettext_noop("Country"), ("country", "billing country", "country code (billing)", "country name (billing)", "billing_country", "国家")),
     Field("city", gettext_noop("City"), ("city", "billing city", "city (billing)", "billing_city", "城市")),
     Field("currency", gettext_noop("Currency"), ("currency", "order currency", "order_currency", "币种", "货币")),
@@ -121,6 +121,12 @@ def guess(columns: Sequence[str]) -> dict[str, str]:
             if column and column not in found.values():
                 found[field.name] = column
                 break
+    # "Buyer e-mail", "shipping country": a word of whose it is before a usual heading. "Name" alone says too little.
+    plain = {_OWNER.sub("", name): column for name, column in tidy.items() if column not in found.values()}
+    for field in FIELDS:
+        column = next((plain[_tidy(name)] for name in field.names if _tidy(name) != "name" and _tidy(name) in plain), None)
+        if field.name not in found and column and column not in found.values():
+            found[field.name] = column
     return found
 
 
@@ -172,8 +178,11 @@ def _from_preset(preset: Preset, columns: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
+_OWNER = re.compile(r"^(?:customer|client|buyer|user|billing|shipping|delivery|order|line ?item|product|item) (?=\w)")
+
+
 def _tidy(column: str) -> str:
-    return re.sub(r"[\s_]+", " ", column.strip().lower())
+    return re.sub(r"[\s_]+", " ", column.strip().lower()).replace("e-mail", "email")
 
 
 def _listed(columns: Sequence[str]) -> str:

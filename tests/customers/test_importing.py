@@ -552,3 +552,13 @@ def test_only_those_who_may_import_reach_the_pages(client, source):
     sent = client.post(reverse("customers:import"), {"file": SimpleUploadedFile("orders.csv", GOOD.encode())})
     client.force_login(UserFactory(username="other", role="marketer"))
     assert client.get(sent.url).status_code == 404
+
+
+def test_headings_with_a_word_of_whose_they_are_are_understood():
+    columns = ["Order number", "Order date", "Buyer e-mail", "Shipping country", "Product", "SKU", "Quantity", "Unit price", "Gift wrap"]
+
+    found = mapping.guess(columns)
+
+    assert (found["email"], found["country"], found["product_name"]) == ("Buyer e-mail", "Shipping country", "Product")
+    assert "Gift wrap" not in found.values()
+    assert mapping.guess(["Shipping name", "Date"]) == {"placed_at": "Date"}
