@@ -45,30 +45,31 @@ FEATURES = (
     Feature("viewed_categories", _("Categories looked at in 90 days"), "count", "browsing"),
 )
 
-_VIEW = "a.name IN ('Product Viewed', 'Product Clicked')"
+# Events by number, joined by name once: comparing texts in every filter below took half of the statement's time.
+_KINDS = "(VALUES ('Product Viewed', 1), ('Product Clicked', 1), ('Product Added', 2), ('Checkout Started', 3), ('Products Searched', 4), ('Product Added to Wishlist', 5))"
 _SQL = f"""
     SELECT a.customer_id AS customer, coalesce(p.category_id, 0) AS category, a.product_id IS NOT NULL AS of_product,
-           extract(epoch FROM max(a.occurred_at)) AS at,
-           extract(epoch FROM max(a.occurred_at) FILTER (WHERE {_VIEW})) AS viewed_at,
-           extract(epoch FROM max(a.occurred_at) FILTER (WHERE a.name = 'Product Added')) AS basket_at,
-           bit_or(1::bigint << least(extract(epoch FROM %(as_of)s::timestamptz - a.occurred_at)::bigint / 86400, {ACTIVE_DAYS})::int) AS active,
+           max(a.occurred_at) AS at,
+           max(a.occurred_at) FILTER (WHERE k.code = 1) AS viewed_at,
+           max(a.occurred_at) FILTER (WHERE k.code = 2) AS basket_at,
+           bit_or(1::bigint << least(floor(date_part('epoch', %(as_of)s::timestamptz - a.occurred_at) / 86400), {ACTIVE_DAYS})::int) AS active,
            count(*) FILTER (WHERE a.occurred_at > %(since_30)s) AS events_30,
            count(*) FILTER (WHERE a.occurred_at > %(since_90)s) AS events_90,
-           count(*) FILTER (WHERE {_VIEW} AND a.occurred_at > %(since_7)s) AS views_7,
-           count(*) FILTER (WHERE {_VIEW} AND a.occurred_at > %(since_30)s) AS views_30,
-           count(*) FILTER (WHERE {_VIEW} AND a.occurred_at > %(since_90)s) AS views_90,
-           count(*) FILTER (WHERE a.name = 'Product Added' AND a.occurred_at > %(since_30)s) AS baskets_30,
-           count(*) FILTER (WHERE a.name = 'Product Added' AND a.occurred_at > %(since_90)s) AS baskets_90,
-           count(*) FILTER (WHERE a.name = 'Checkout Started' AND a.occurred_at > %(since_90)s) AS checkouts_90,
-           count(*) FILTER (WHERE a.name = 'Products Searched' AND a.occurred_at > %(since_90)s) AS searches_90,
-           count(*) FILTER (WHERE a.name = 'Product Added to Wishlist') AS wishes_365
-    FROM customers_activity a LEFT JOIN customers_product p ON p.id = a.product_id
+           count(*) FILTER (WHERE k.code = 1 AND a.occurred_at > %(since_7)s) AS views_7,
+           count(*) FILTER (WHERE k.code = 1 AND a.occurred_at > %(since_30)s) AS views_30,
+           count(*) FILTER (WHERE k.code = 1 AND a.occurred_at > %(since_90)s) AS views_90,
+           count(*) FILTER (WHERE k.code = 2 AND a.occurred_at > %(since_30)s) AS baskets_30,
+           count(*) FILTER (WHERE k.code = 2 AND a.occurred_at > %(since_90)s) AS baskets_90,
+           count(*) FILTER (WHERE k.code = 3 AND a.occurred_at > %(since_90)s) AS checkouts_90,
+           count(*) FILTER (WHERE k.code = 4 AND a.occurred_at > %(since_90)s) AS searches_90,
+           count(*) FILTER (WHERE k.code = 5) AS wishes_365
+    FROM customers_activity a LEFT JOIN customers_product p ON p.id = a.product_id LEFT JOIN {_KINDS} k(name, code) ON k.name = a.name
     WHERE {{who}} AND a.occurred_at <= %(as_of)s AND a.occurred_at > %(since)s AND a.kind IN ('track', 'page', 'screen')
     GROUP BY 1, 2, 3
 """  # noqa: S608 - our own words only
 _COUNTS = ("events_30", "events_90", "views_7", "views_30", "views_90", "baskets_30", "baskets_90", "checkouts_90", "searches_90", "wishes_365")
 _COLUMNS = {
-    "customer": "i8", "category": "i8", "of_product": "i4", "at": "f8", "viewed_at": "f8", "basket_at": "f8", "active": "i8", **dict.fromkeys(_COUNTS, "f8"),
+    "customer": "i8", "category": "i8", "of_product": "i4", "at": "at", "viewed_at": "at", "basket_at": "at", "active": "i8", **dict.fromkeys(_COUNTS, "f8"),
 }  # fmt: skip
 
 

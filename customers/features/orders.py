@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from django.conf import settings
@@ -59,11 +61,10 @@ DAYPARTS = ("night", "morning", "midday", "afternoon", "evening")
 DAYPART_OF_HOUR = np.array([0] * 5 + [1] * 6 + [2] * 3 + [3] * 4 + [4] * 5 + [0])
 
 _SQL = """
-    SELECT o.customer_id AS customer, o.id AS number, extract(epoch FROM o.placed_at) AS at,
+    SELECT o.customer_id AS customer, o.id AS number, o.placed_at AS at,
            greatest(o.total_amount - coalesce(back.amount, 0), 0) * {factor} AS amount,
            greatest(o.total_amount, 0) * {factor} AS gross, greatest(o.discount_amount, 0) * {factor} AS discount,
-           (o.coupon <> '')::int AS coupon, o.source_id AS source,
-           extract(hour FROM o.placed_at AT TIME ZONE %(zone)s)::int AS hour, extract(isodow FROM o.placed_at AT TIME ZONE %(zone)s)::int AS weekday
+           (o.coupon <> '')::int AS coupon, o.source_id AS source
     FROM customers_order o
     {currency}
     LEFT JOIN (
@@ -73,7 +74,7 @@ _SQL = """
     WHERE {who} AND o.placed_at <= %(as_of)s AND o.status <> 'cancelled'
 """
 _COLUMNS = {
-    "customer": "i8", "number": "i8", "at": "f8", "amount": "f8", "gross": "f8", "discount": "f8", "coupon": "i4", "source": "i8", "hour": "i4", "weekday": "i4",
+    "customer": "i8", "number": "i8", "at": "at", "amount": "f8", "gross": "f8", "discount": "f8", "coupon": "i4", "source": "i8",
 }  # fmt: skip
 
 
@@ -106,13 +107,26 @@ def read(scope: Scope, context: Context, customers: NDArray[np.int64]) -> Orders
     """Return the orders of `customers` (ascending ids) up to the scope's moment; one query."""
     factor, currency = context.conversion("o")
     sql = _SQL.format(factor=factor, currency=currency, who=scope.where("o.customer_id"), returner=scope.where("customer_id"))
-    found = streams.read(sql, {**scope.params, **context.params, "zone": settings.TIME_ZONE}, _COLUMNS)
+    found = streams.read(sql, {**scope.params, **context.params}, _COLUMNS)
     place = np.searchsorted(customers, found["customer"])
     known = (place < len(customers)) & (customers[np.minimum(place, len(customers) - 1)] == found["customer"]) if len(customers) else np.zeros(0, dtype=bool)
     order = np.flatnonzero(known)
     order = order[np.lexsort((found["number"][order], found["at"][order], found["customer"][order]))]
     taken = {name: values[order] for name, values in found.items() if name != "number"}
-    return Orders(place=place[order], day=(taken["at"] // SECONDS_A_DAY).astype(np.int64), **taken)
+    hour, weekday = local_time(taken["at"], settings.TIME_ZONE)
+    return Orders(place=place[order], day=(taken["at"] // SECONDS_A_DAY).astype(np.int64), hour=hour, weekday=weekday, **taken)
+
+
+def local_time(at: Floats, zone: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return (hour 0-23, weekday 1 Monday to 7 Sunday) of moments in a time zone, both (m,). at: seconds since 1970.
+
+    Asked once per quarter of an hour that occurs: offsets change on those, and SQL takes 0.7 µs per row.
+    """
+    quarters, place = np.unique((at // 900).astype(np.int64), return_inverse=True)
+    there = ZoneInfo(zone)
+    offset = np.array([datetime.fromtimestamp(quarter * 900, there).utcoffset().total_seconds() for quarter in quarters.tolist()])  # type: ignore[union-attr]
+    local = (at + offset[place] if len(at) else at).astype(np.int64)
+    return (local // 3600 % 24).astype(np.int32), ((local // SECONDS_A_DAY + 3) % 7 + 1).astype(np.int32)
 
 
 def columns(orders: Orders, size: int, as_of: float) -> Columns:
@@ -174,5 +188,8 @@ def _gaps(place: NDArray[np.int64], day: NDArray[np.int64], size: int) -> Column
 def _distinct(place: NDArray[np.int64], value: NDArray[np.int64], size: int) -> Floats:
     if not len(place):
         return np.zeros(size)
-    pairs = np.unique(np.column_stack([place, value]), axis=0)
-    return np.bincount(pairs[:, 0], minlength=size).astype(float)
+    values, which = np.unique(value, return_inverse=True)
+    if len(values) == 1:
+        return (np.bincount(place, minlength=size) > 0).astype(float)
+    pairs = np.unique(place * len(values) + which)
+    return np.bincount(pairs // len(values), minlength=size).astype(float)
