@@ -20,7 +20,7 @@ from crm.core import audit, locks
 from crm.core.errors import Conflict, CrmError, NotFound
 from crm.core.events import publish
 from crm.core.models import User
-from support import phrases, queueing, quick, tickets
+from support import phrases, queueing, quick, tickets, webhooks
 from support.events import ConversationChanged, MessagePosted
 from support.language import known, language_of
 from support.mail import addresses
@@ -213,11 +213,12 @@ def _appended_quickly(conversation_id: int, text: str, now: datetime, client_id:
     """Append a visitor's line by one statement; None where that is not the common case."""
     shown = language or language_of(text, fallback="") or None
     line = quick.VisitorLine(conversation_id, text, client_id, data, shown, owes=cause != "demo")
-    # One statement is its own transaction. Inside a caller's, a savepoint keeps a refused repeat from ending theirs.
-    with transaction.atomic() if connection.in_atomic_block else nullcontext():
+    # One statement is its own transaction, unless webhooks' rows belong to it. Inside a caller's, a savepoint keeps a
+    # refused repeat from ending theirs.
+    with transaction.atomic() if connection.in_atomic_block or webhooks.wanted() else nullcontext():
         message = quick.append(line, now=now)
-    if message is not None:
-        publish(_told(message, cause))
+        if message is not None:
+            publish(_told(message, cause))
     return message
 
 

@@ -1,6 +1,6 @@
-"""What follows a committed change: sockets are hinted, an owed answer is enqueued. One line each."""
+"""What follows a committed change: sockets are hinted, an owed answer is enqueued. One line each. Webhooks' rows are written with it."""
 
-from crm.core.events import listen
+from crm.core.events import listen, listen_within
 from customers.events import CustomersMerged
 from support import live, outbound
 from support.conversations import SEEN_BY_STAFF
@@ -14,10 +14,11 @@ def connect() -> None:
     listen(ConversationChanged, hint_change)
     listen(ConversationChanged, enqueue_drain)
     listen(CustomersMerged, follow_merge)
-    listen(MessagePosted, outbound.on_message)
-    listen(ConversationChanged, outbound.on_conversation)
-    listen(TicketChanged, outbound.on_ticket)
-    listen(ServiceTargetReached, outbound.on_target)
+    # Rows of their own in the same transaction: no crash can keep a change and lose what partners are told of it.
+    listen_within(MessagePosted, outbound.on_message)
+    listen_within(ConversationChanged, outbound.on_conversation)
+    listen_within(TicketChanged, outbound.on_ticket)
+    listen_within(ServiceTargetReached, outbound.on_target)
 
 
 def hint_message(event: MessagePosted) -> None:

@@ -1,4 +1,8 @@
-"""Which events of the house become webhook deliveries. Each listener asks first whether anybody wants to be told."""
+"""Which events of the house become webhook deliveries. Each listener asks first whether anybody wants to be told.
+
+They are called inside the transaction of the change (crm.core.events.listen_within), under the lock of the conversation
+or ticket: deliveries about one of them have its order, and exist exactly when the change does.
+"""
 
 from support import webhooks
 from support.events import ConversationChanged, MessagePosted, ServiceTargetReached, TicketChanged
