@@ -2,7 +2,8 @@
 
 from crm.core.events import listen
 from crm.core.learning.events import ModelSwitched
-from customers import tasks
+from customers import portrayal_tasks, tasks
+from customers.events import ScoresRefreshed
 
 # Models whose promotion by hand makes the portraits out of date.
 MODELS = frozenset({"value", "lifecycle", "sentiment", "churn", "next_purchase", "returns", "intention"})
@@ -11,8 +12,14 @@ MODELS = frozenset({"value", "lifecycle", "sentiment", "churn", "next_purchase",
 def connect() -> None:
     """Subscribe; called once from the app's ready()."""
     listen(ModelSwitched, refresh_portraits)
+    listen(ScoresRefreshed, rebuild_months)
 
 
 def refresh_portraits(event: ModelSwitched) -> None:
     if event.task in MODELS:
         tasks.refresh_portraits.delay()
+
+
+def rebuild_months(event: ScoresRefreshed) -> None:
+    if event.cause != "months":
+        portrayal_tasks.rebuild_months.delay()

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import translation
 
-from crm.core import clock
+from crm.core import clock, locks
 from crm.core.errors import NotFound
 from customers import person_pages
 from customers.portrayal import advice, changes, narrative, risk, statements, tastes
@@ -52,3 +52,15 @@ def renew_insight(name: str, params: dict[str, str] | None = None, **_unknown: o
 
     if name in pages.NAMES:
         pages.renew(name=name, params=params or {}, at=clock.now())
+
+
+@shared_task(queue="learning")
+def rebuild_months(**_unknown: object) -> None:
+    """Make past months' portraits once for a shop that has none, and draw the portraits anew with what changed since."""
+    # numpy and SciPy load with the first month, not with every start of the program.
+    from customers import portrait, snapshots
+
+    as_of = clock.now()
+    with locks.held_by_session("rebuild-months") as mine:
+        if mine and snapshots.is_wanted(as_of=as_of) and sum(month.customers for month in snapshots.rebuild(as_of=as_of)):
+            portrait.refresh(as_of=as_of, cause=snapshots.CAUSE)

@@ -104,7 +104,7 @@ _STAGES = """
     FROM customers_portrait p JOIN customers_customer c ON c.id = p.customer_id AND {people} WHERE p.stage <> '' GROUP BY 1
 """
 _FLOW = """
-    SELECT before.month, before.stage, coalesce(after.stage, now.stage), count(*)
+    SELECT before.month, before.stage, coalesce(after.stage, now.stage), count(*), bool_or(before.is_rebuilt)
     FROM customers_portraitsnapshot before
     LEFT JOIN customers_portraitsnapshot after ON after.customer_id = before.customer_id AND after.month = (before.month + interval '1 month')::date
     LEFT JOIN customers_portrait now ON now.customer_id = before.customer_id AND before.month = (SELECT max(month) FROM customers_portraitsnapshot)
@@ -118,7 +118,7 @@ def stages(*, currency: str) -> Rows:
 
 
 def flow(*, since: datetime) -> Rows:
-    """Return (month, stage at its first refresh, stage a month later, customers); of the newest month, the stage now."""
+    """Return (month, stage at its first refresh, stage a month later, customers, made afterwards); of the newest month, the stage now."""
     return remembered("flow", lambda: _ask(_FLOW, {"since": since.date()}), since=since.date())
 
 
@@ -139,7 +139,8 @@ _REALISED = """
     WITH said AS (
         SELECT s.customer_id, s.value_365::float8 * extract(epoch FROM %(at)s - s.as_of) / (365 * 86400.0) AS expected, s.as_of
         FROM customers_portraitsnapshot s
-        WHERE s.month = (SELECT min(month) FROM customers_portraitsnapshot WHERE month >= %(since)s) AND s.value_365 > 0 AND s.currency = %(currency)s
+        WHERE s.month = (SELECT min(month) FROM customers_portraitsnapshot WHERE month >= %(since)s AND NOT is_rebuilt) AND NOT s.is_rebuilt
+              AND s.value_365 > 0 AND s.currency = %(currency)s
     ), tenths AS (SELECT *, ntile(10) OVER (ORDER BY expected DESC, customer_id) AS part FROM said)
     SELECT t.part, count(*), avg(t.expected), avg(coalesce(paid.amount, 0))::float8, min(t.as_of)
     FROM tenths t LEFT JOIN LATERAL (

@@ -120,10 +120,12 @@ def _flow(labels: Mapping[str, str], at: datetime) -> list[Sheet]:
     title, note = _("From month to month: of those in a stage, where they stood a month later"), ""
     if (kept and len({row[0] for row in kept}) > 1) or any(row[1] != row[2] for row in kept):
         moves: dict[tuple[str, str], float] = {}
-        for _month, before, after, count in kept:
+        for _month, before, after, count, _rebuilt in kept:
             moves[before, after] = moves.get((before, after), 0) + count
         months = sorted({row[0] for row in kept})
         note = _("From the portraits kept since %(month)s; of the newest month so far.") % {"month": formats.month(months[0])}
+        if rebuilt := [row[0] for row in kept if row[4]]:
+            note += " " + _("Months up to %(month)s were made afterwards, from the facts of their first day.") % {"month": formats.month(max(rebuilt))}
         sheets = [_flow_heat(labels, moves, title, note), _flow_lines(labels, kept, months)]
         return [sheet for sheet in sheets if sheet is not None]
     champion = modelstore.champion("lifecycle")
@@ -166,7 +168,7 @@ def _flow_lines(labels: Mapping[str, str], kept: queries.Rows, months: list[date
     if len(months) < 2:
         return None
     counted: dict[tuple[date, str], int] = {}
-    for month, before, _after, count in kept:
+    for month, before, _after, count, _rebuilt in kept:
         counted[month, before] = counted.get((month, before), 0) + count
     shown = [code for code in labels if any(counted.get((month, code)) for month in months)][:6]
     chart = charts.line(

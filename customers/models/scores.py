@@ -83,9 +83,10 @@ class Portrait(models.Model):
         verbose_name = _("portrait")
         verbose_name_plural = _("portraits")
         indexes = [
-            models.Index(fields=["stage", "-value_365"], name="portrait_stage"),
-            models.Index(fields=["rfm_group", "-value_365"], name="portrait_group"),
-            models.Index(fields=["-value_365"], name="portrait_value"),
+            # The customers list by value, of everybody and of a stage or group; the id makes an order that paging can go on from.
+            models.Index(fields=["stage", "-value_365", "-customer"], name="portrait_of_stage"),
+            models.Index(fields=["rfm_group", "-value_365", "-customer"], name="portrait_of_group"),
+            models.Index(fields=["-value_365", "-customer"], name="portrait_by_value"),
             models.Index(fields=["p_active"], name="portrait_active"),
         ]
 
@@ -114,7 +115,11 @@ class PortraitFeatures(models.Model):
 
 
 class PortraitSnapshot(models.Model):
-    """A portrait as its month's first refresh found it; what "since last month" and the flow between stages are read from."""
+    """A portrait as its month's first refresh found it; what "since last month" and the flow between stages are read from.
+
+    is_rebuilt: made later from the facts of that moment by models that have learned since (customers.snapshots); good for
+    telling what changed, not for asking how right the models were.
+    """
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="portrait_snapshots", verbose_name=_("customer"))
     month = models.DateField(_("month"), help_text=_("Its first day"))
@@ -125,6 +130,7 @@ class PortraitSnapshot(models.Model):
     value_365 = models.DecimalField(_("value in 12 months"), max_digits=14, decimal_places=2, null=True)
     currency = models.CharField(_("currency"), max_length=3, blank=True)
     as_of = models.DateTimeField(_("facts up to"))
+    is_rebuilt = models.BooleanField(_("made afterwards"), default=False, db_default=False)
 
     class Meta:
         verbose_name = _("portrait of a month")
