@@ -23,6 +23,7 @@ def register() -> None:
             purpose=_("Expects each customer's orders and spending of the coming months, and how likely they are still with us."),
             run=_run("train_value", module="training_value"),
             main_metric="spearman_spend",
+            weight=10,
         ),
         TrainingTask(
             name="lifecycle",
@@ -30,6 +31,7 @@ def register() -> None:
             purpose=_("Learns the shop's rhythm and names each customer's stage: new, growing, loyal, at risk, lapsed, reactivated."),
             run=_run("train_lifecycle", module="training_lifecycle"),
             main_metric="auroc",
+            weight=17,
         ),
         TrainingTask(
             name="purchase",
@@ -38,6 +40,7 @@ def register() -> None:
             run=_run("train_purchase", module="training_purchase"),
             main_metric="auroc",
             schedule="weekly",
+            weight=7,
         ),
         TrainingTask(
             name="sentiment",
@@ -45,6 +48,7 @@ def register() -> None:
             purpose=_("Reads praise and blame in reviews, in English and Chinese."),
             run=_run("train_sentiment"),
             main_metric="macro_f1",
+            weight=14,
         ),
         TrainingTask(
             name="intention",
@@ -53,6 +57,7 @@ def register() -> None:
             run=_run("train_intention", module="training_intention"),
             main_metric="auroc",
             schedule="weekly",
+            weight=5,
         ),
         TrainingTask(
             name="churn",
@@ -61,6 +66,7 @@ def register() -> None:
             run=_run("train_churn", module="training_tabular"),
             main_metric="auroc",
             word=feature_word,
+            weight=25,
         ),
         TrainingTask(
             name="next_purchase",
@@ -69,6 +75,7 @@ def register() -> None:
             run=_run("train_next_purchase", module="training_tabular"),
             main_metric="auroc",
             word=feature_word,
+            weight=30,
         ),
         TrainingTask(
             name="returns",
@@ -77,6 +84,7 @@ def register() -> None:
             run=_run("train_returns", module="training_tabular"),
             main_metric="auroc",
             word=feature_word,
+            weight=12,
         ),
     )
     evaluating.register(

@@ -22,6 +22,7 @@ def register() -> None:
             purpose=_("Suggests to each customer what they may want next, and beside each product what goes with it."),
             run=_train,
             main_metric="hit_rate_10",
+            weight=2,
         )
     )
     timeline_sources["recommendations"] = TimelineSource(name="recommendations", label=_("Recommendations"), entries=_timeline)

@@ -27,5 +27,6 @@ def register() -> None:
             run=training.run,
             main_metric="accuracy",
             word=lambda code: intents.name(code, get_language() or "en"),
+            weight=100,
         )
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
 
 from crm.core import clock
-from crm.core.learning import modelstore, registry
+from crm.core.learning import modelstore, registry, rounds
 from crm.core.learning.evaluation import Figure, Verdict
 from customers import portrait
 from customers.ml import dataset
@@ -55,8 +56,8 @@ def standard_error(figure: Figure) -> float:
 
 
 def concluded(version: ModelVersion, verdict: Verdict, *, as_of: datetime) -> registry.TrainingOutcome:
-    """Promote or keep, and have the portraits follow a promotion."""
+    """Promote or keep, and have the portraits follow a promotion: once, where several models are trained in one go."""
     outcome = registry.conclude(version, verdict, at=clock.now())
     if outcome.state is registry.Outcome.TRAINED:
-        portrait.refresh(as_of=as_of, cause="training")
+        rounds.afterwards("portraits", partial(portrait.refresh, as_of=as_of, cause="training"))
     return outcome

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 
 from crm.core import clock, locks
 from crm.core.errors import CrmError
-from crm.core.learning import modelstore
+from crm.core.learning import modelstore, rounds
 from crm.core.models import ModelVersion
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class TrainingTask:
     run: `run(as_of=…, force=…) -> TrainingOutcome`.  depends_on: tasks to run before it under --all.
     schedule: "daily" or "weekly", read by crm/schedule.py.
     main_metric: the key of ModelVersion.metrics that pages show first; higher_is_better says how to read it.
+    weight: seconds it trains on the demo shop, about; a round is shared among processes by it.
     word: what a class in its report's tables is called in the reader's language, for classes only the app knows.
     """
 
@@ -67,6 +68,7 @@ class TrainingTask:
     main_metric: str = ""
     higher_is_better: bool = True
     word: Callable[[str], str] | None = None
+    weight: float = 1.0
 
 
 class TaskUnknown(CrmError):
@@ -131,10 +133,15 @@ def run(name: str, *, as_of: datetime, force: bool = False) -> TrainingOutcome:
     return outcome
 
 
-def run_all(*, as_of: datetime, force: bool = False) -> Iterator[tuple[TrainingTask, TrainingOutcome]]:
-    """Train every task in order of dependence, yielding each as it ends; a failed one does not stop the others."""
-    for task in tasks():
-        yield task, run(task.name, as_of=as_of, force=force)
+def run_all(*, as_of: datetime, force: bool = False, names: Collection[str] | None = None) -> Iterator[tuple[TrainingTask, TrainingOutcome]]:
+    """Train every task (of `names`, where given) in order of dependence, yielding each as it ends.
+
+    A failed one does not stop the others. What follows from promotions, like new portraits, happens once after the last.
+    """
+    with rounds.gathered():
+        for task in tasks():
+            if names is None or task.name in names:
+                yield task, run(task.name, as_of=as_of, force=force)
 
 
 def conclude(version: ModelVersion, verdict: Verdict, *, at: datetime) -> TrainingOutcome:

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from crm.core.errors import CrmError
-from crm.core.learning import modelstore, registry
+from crm.core.learning import modelstore, registry, rounds
 from crm.core.learning.evaluation import Verdict
 from crm.core.learning.registry import Outcome, TrainingOutcome, TrainingTask
 from crm.core.models import ModelVersion
@@ -123,3 +123,22 @@ def test_command_explains_wrong_arguments(arguments):
         call_command("retrain", *arguments, stdout=StringIO())
 
     assert "\n" not in str(caught.value)
+
+
+def test_what_follows_promotions_happens_once_at_the_end_of_a_round():
+    done = []
+    with rounds.gathered():
+        rounds.afterwards("portraits", lambda: done.append("first"))
+        rounds.afterwards("portraits", lambda: done.append("second"))
+        assert done == []
+    rounds.afterwards("portraits", lambda: done.append("alone"))
+
+    assert done == ["second", "alone"]
+
+
+def test_a_round_is_shared_evenly_and_nothing_trains_before_what_it_needs():
+    tasks = [task("a", weight=5), task("b", weight=3), task("c", weight=3), task("d", weight=1, depends_on=("b",))]
+
+    assert rounds.shares(tasks, 1) == [["a", "b", "c", "d"]]
+    assert rounds.shares(tasks, 2) == [["a"], ["b", "c", "d"]]
+    assert rounds.shares(tasks, 9) == [["a"], ["b", "d"], ["c"]]
