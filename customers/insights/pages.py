@@ -121,7 +121,7 @@ def _sheets(name: str, current: str, at: datetime) -> list[Sheet]:
     if name == "retention":
         return retention.sheets(unit=current, at=at)
     if name == "rfm":
-        return stock.rfm_sheets(measure=current)
+        return stock.rfm_sheets(measure=current, at=at)
     if name == "churn":
         return causes.churn_sheets()
     made = {

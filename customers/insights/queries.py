@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core.cache import cache
@@ -104,11 +104,11 @@ _STAGES = """
     FROM customers_portrait p JOIN customers_customer c ON c.id = p.customer_id AND {people} WHERE p.stage <> '' GROUP BY 1
 """
 _FLOW = """
-    SELECT before.month, before.stage, coalesce(after.stage, now.stage), count(*), bool_or(before.is_rebuilt)
+    SELECT before.month, before.{of}, coalesce(after.{of}, now.{of}), count(*), bool_or(before.is_rebuilt)
     FROM customers_portraitsnapshot before
     LEFT JOIN customers_portraitsnapshot after ON after.customer_id = before.customer_id AND after.month = (before.month + interval '1 month')::date
     LEFT JOIN customers_portrait now ON now.customer_id = before.customer_id AND before.month = (SELECT max(month) FROM customers_portraitsnapshot)
-    WHERE before.month >= %(since)s AND before.stage <> '' AND coalesce(after.stage, now.stage, '') <> '' GROUP BY 1, 2, 3 ORDER BY 1
+    WHERE before.month >= %(since)s AND before.{of} <> '' AND coalesce(after.{of}, now.{of}, '') <> '' GROUP BY 1, 2, 3 ORDER BY 1
 """
 
 
@@ -117,9 +117,12 @@ def stages(*, currency: str) -> Rows:
     return remembered("stages", lambda: _ask(_STAGES.format(people=_PEOPLE), {"currency": currency}), currency=currency)
 
 
-def flow(*, since: datetime) -> Rows:
-    """Return (month, stage at its first refresh, stage a month later, customers, made afterwards); of the newest month, the stage now."""
-    return remembered("flow", lambda: _ask(_FLOW, {"since": since.date()}), since=since.date())
+def flow(*, since: datetime, of: Literal["stage", "rfm_group"] = "stage") -> Rows:
+    """Return (month, stage or RFM group at its first refresh, the same a month later, customers, made afterwards).
+
+    Of the newest month, "a month later" is now.
+    """
+    return remembered("flow", lambda: _ask(_FLOW.format(of=of), {"since": since.date()}), since=since.date(), of=of)
 
 
 _VALUES = """

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import ngettext
 
 from crm.core import charts, formats
 from crm.core.learning import modelstore
 from crm.core.learning.reports import ModelReport
-from customers.insights import queries
+from customers.insights import moves, queries
 from customers.insights.sheets import Offer, Sheet
 from customers.models import Customer
 from customers.models.scores import RfmGroup, Stage
@@ -21,7 +20,6 @@ from customers.models.scores import RfmGroup, Stage
 SCORES = (5, 4, 3, 2, 1)
 MEASURES = ("customers", "spent", "value")
 BINS, YEAR = 24, 365
-FLOW_MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,8 @@ class Cell:
     offer: Offer
 
 
-def rfm_sheets(*, measure: str) -> list[Sheet]:
-    """Return the 5 x 5 map of recency and frequency, each cell a link, and the named groups. One query."""
+def rfm_sheets(*, measure: str, at: datetime) -> list[Sheet]:
+    """Return the 5 x 5 map of recency and frequency, each cell a link, the named groups and the moves between them. Two queries."""
     currency = queries.main_currency()
     cells = {(row[0], row[1]): row for row in queries.rfm(currency=currency)}
     place = {"customers": 2, "spent": 3, "value": 4}[measure]
@@ -71,6 +69,7 @@ def rfm_sheets(*, measure: str) -> list[Sheet]:
     return [
         Sheet("map", heat, header, [cells[key] for key in sorted(cells)], note=_("5 is the best fifth: bought lately, or bought often. Click a cell.")),
         Sheet("groups", bars, ["group", "customers"], sorted(groups.items())),
+        *moves.groups({str(code): str(label) for code, label in RfmGroup.choices}, at=at),
     ]
 
 
@@ -110,80 +109,8 @@ def lifecycle_sheets(*, at: datetime) -> list[Sheet]:
     return [
         Sheet("stages", counts, ["stage", "customers", "value_365", "mean_p_churn"], rows, offers),
         Sheet("stake", stake, ["stage", "customers", "value_365", "mean_p_churn"], rows),
-        *_flow(labels, at),
+        *moves.stages(labels, at=at),
     ]
-
-
-def _flow(labels: Mapping[str, str], at: datetime) -> list[Sheet]:
-    """Return the moves kept month by month; while there are none, those the model reconstructs from the orders."""
-    kept = queries.flow(since=at - timedelta(days=31 * FLOW_MONTHS))
-    title, note = _("From month to month: of those in a stage, where they stood a month later"), ""
-    if (kept and len({row[0] for row in kept}) > 1) or any(row[1] != row[2] for row in kept):
-        moves: dict[tuple[str, str], float] = {}
-        for _month, before, after, count, _rebuilt in kept:
-            moves[before, after] = moves.get((before, after), 0) + count
-        months = sorted({row[0] for row in kept})
-        note = _("From the portraits kept since %(month)s; of the newest month so far.") % {"month": formats.month(months[0])}
-        if rebuilt := [row[0] for row in kept if row[4]]:
-            note += " " + _("Months up to %(month)s were made afterwards, from the facts of their first day.") % {"month": formats.month(max(rebuilt))}
-        sheets = [_flow_heat(labels, moves, title, note), _flow_lines(labels, kept, months)]
-        return [sheet for sheet in sheets if sheet is not None]
-    champion = modelstore.champion("lifecycle")
-    table = ModelReport.from_dict(champion.report).table("stage_flow") if champion else None
-    if table is None:
-        empty = charts.chart.empty("heat", title, (_("Stage"),))
-        return [
-            Sheet(
-                "flow",
-                empty,
-                ["from", "to", "customers"],
-                [],
-                note=_("Moves appear when portraits of two months are kept, or a lifecycle model serves."),
-                wide=True,
-            )
-        ]
-    moves = {(str(row[0]), str(row[1])): float(row[3]) for row in table.rows}
-    return [_flow_heat(labels, moves, title, _("Reconstructed from the orders of the last months by the lifecycle model; a mean month."))]
-
-
-def _flow_heat(labels: Mapping[str, str], moves: Mapping[tuple[str, str], float], title: str, note: str) -> Sheet:
-    befores = [code for code in labels if any(one == code for one, _two in moves)]
-    afters = [code for code in labels if any(two == code for _one, two in moves)]
-    totals = {code: sum(count for (one, _two), count in moves.items() if one == code) for code in befores}
-    grid = [[moves.get((one, two), 0) / totals[one] if totals[one] else None for two in afters] for one in befores]
-    heat = charts.heat(
-        rows=[labels[code] for code in befores],
-        columns=[labels[code] for code in afters],
-        values=grid,
-        title=title,
-        row_title=_("From"),
-        show=charts.as_percent.short,
-        sizes=[round(totals[code]) for code in befores],
-        size_title=_("Customers"),
-    )
-    return Sheet("flow", heat, ["from", "to", "customers"], [[one, two, count] for (one, two), count in sorted(moves.items())], note=note, wide=True)
-
-
-def _flow_lines(labels: Mapping[str, str], kept: queries.Rows, months: list[date]) -> Sheet | None:
-    if len(months) < 2:
-        return None
-    counted: dict[tuple[date, str], int] = {}
-    for month, before, _after, count, _rebuilt in kept:
-        counted[month, before] = counted.get((month, before), 0) + count
-    shown = [code for code in labels if any(counted.get((month, code)) for month in months)][:6]
-    chart = charts.line(
-        {labels[code]: [counted.get((month, code), 0) for month in months] for code in shown},
-        labels=[formats.month(month) for month in months],
-        title=_("Customers in each stage by month"),
-        label_title=pgettext("period", "Month"),
-    )
-    return Sheet(
-        "stage-months",
-        chart,
-        ["month", "stage", "customers"],
-        [[month.isoformat(), code, count] for (month, code), count in sorted(counted.items())],
-        wide=True,
-    )
 
 
 def value_sheets(*, at: datetime) -> list[Sheet]:

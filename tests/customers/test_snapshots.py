@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 
 from customers import portrait, portrayal_tasks, snapshots
-from customers.insights import queries
+from customers.insights import pages, queries
 from customers.models import Customer, Order, Portrait, PortraitSnapshot
 from tests.factories import CustomerFactory, SourceFactory
 from tests.factories.customers import NOW
@@ -98,3 +98,16 @@ def test_how_right_values_were_is_never_asked_of_months_made_afterwards(shop: li
 
     assert queries.realised(currency="CNY", since=NOW - timedelta(days=365), at=NOW) == []
     assert all(row[4] for row in queries.flow(since=NOW - timedelta(days=365)))
+
+
+def test_moves_between_stages_and_rfm_groups_are_told_from_month_to_month(shop: list[Customer]) -> None:
+    cache.clear()
+    portrait.refresh(as_of=NOW)
+    list(snapshots.rebuild(as_of=NOW, months=4))
+
+    found = {sheet.name: sheet for name in ("rfm", "lifecycle") for sheet in pages.insight_page(name=name, params={}, at=NOW).sheets}
+
+    for name in ("flow", "group-flow"):
+        assert sum(int(row[2]) for row in found[name].rows) == 4 * 30  # type: ignore[call-overload]
+        assert "made afterwards" in found[name].note
+    assert {row[0] for row in found["group-months"].rows} == {"2026-03-01", "2026-04-01", "2026-05-01", "2026-06-01"}
