@@ -10,23 +10,24 @@ characters, the n-grams have the rest.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from crm.core.errors import CrmError
 from crm.core.learning.evaluation import stratified_folds
-from crm.core.text import encoder
+from crm.core.text import encoder, reasons, upper
 from crm.core.text.blend import Blend
 from crm.core.text.finetune import FinetuneCancelled
+from crm.core.text.gating import fitted_gate
 from crm.core.text.heads import ExemplarHead, LinearHead, TextFeatures
 from crm.core.text.members import Material
-from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, WORD, NgramFeatures, clean
-from crm.core.text.results import Explanation, OutOfSample, Predictions, WordWeight
+from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, NgramFeatures, clean
+from crm.core.text.results import Explanation, OutOfSample, Predictions
 from crm.core.text.roster import Member, chosen_members
-from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, EXPECTED_WITH_EXAMPLES, Calibration, ScopeGate, cross_fitted, signals
+from crm.core.text.scope import Calibration, cross_fitted, expected_share, signals
 from crm.core.text.stored import Stored
+from crm.core.text.upper import UpperLayersMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,19 +39,12 @@ if TYPE_CHECKING:
 EXEMPLAR_LIMIT = 16_000
 # Of a text whose characters the encoder all knows, the vector makes up this part and the n-grams the rest.
 ENCODER_WEIGHT = 0.8
-# Classes left out in turn to imagine out-of-scope texts when none were given, and rows enough to do it with.
-IMAGINED_GROUPS = 5
-IMAGINED_ROWS = 3_000
-# Fewer classes than this leave nothing to imagine out-of-scope texts from.
-FEWEST_CLASSES_FOR_A_GATE = 4
 # Fewer rows than this give the other members nothing to be weighed on.
 FEWEST_TO_JOIN = 150
 # With a fine-tuned member one row in this many is kept out of its learning, to weigh and calibrate on.
 HELD_OUT = 7
 # Texts predicted at a time: their kernel with 16,000 exemplars takes 130 MB.
 TOGETHER = 2_048
-# Words of one text that are explained; each costs two passes of the encoder.
-MOST_EXPLAINED_WORDS = 40
 
 
 class TooFewExamples(CrmError):
@@ -118,8 +112,7 @@ class TextClassifier(Stored):
         if len(classes) < 2:
             raise TooFewExamples(f"There are texts of {len(classes)} classes; at least two are needed.", classes=len(classes))
         self.classes_ = tuple(str(name) for name in classes)
-        usual = EXPECTED_WITH_EXAMPLES if out_of_scope else EXPECTED_OUT_OF_SCOPE
-        self.expected_out_of_scope = usual if self.expects is None else self.expects
+        self.expected_out_of_scope = expected_share(len(texts), len(out_of_scope)) if self.expects is None else self.expects
         count = len(self.classes_)
         self.uses_encoder_ = encoder.available() if self.use_encoder is None else self.use_encoder
         self._encoder_print = encoder.fingerprint() if self.uses_encoder_ else ""
@@ -129,17 +122,27 @@ class TextClassifier(Stored):
         self.ngrams_ = NgramFeatures(fewest=2 if many else 1, bits=MORE_BITS if many else BITS)
         everything = [*texts, *out_of_scope]
         self.say(f"reading {len(everything)} texts")
-        material = self._material(everything, self.ngrams_.fit_transform(everything))
+        states = self.finetune == "auto" and self.uses_encoder_ and upper.FEWEST_ROWS <= len(texts) <= upper.MOST_ROWS and upper.fits()
+        material = self._material(everything, self.ngrams_.fit_transform(everything), states=states)
         all_codes = np.concatenate([codes, np.full(len(out_of_scope), count, dtype=np.int64)])
         self.head_ = ExemplarHead() if len(everything) <= self.exemplar_limit else LinearHead(seed=self.seed)
         self.say(f"learning: {self.head_.kind} head")
         scores = self.head_.fit(material.features, all_codes, count + bool(len(out_of_scope)))
         inside, outside = scores[: len(codes)], scores[len(codes) :]
-        self._fit_gate(inside, outside, right=inside[:, :count].argmax(1) == codes, codes=codes)
-        inside_score, outside_score = self._scope_of_training(inside, outside)
         joined, seen = self._join_members(material.rows(slice(0, len(codes))), codes, inside[:, :count])
+        # The head's scores of these rows are of a head without them; no other member is taught what fits no class.
+        strange = self._joined_scores(outside, material.rows(slice(len(codes), None)))
         self.kept_rows_ = [self.kept_rows_[row] for row in seen]
-        codes, inside_score = codes[seen], inside_score[seen]
+        every_code, codes, nearest = codes, codes[seen], self.head_.nearest_of_exemplars_
+        # Classes left out in turn are left out of the head only, so an imagined gate looks at the head only.
+        self.gate_sees_all_ = self.blend_ is not None and len(outside) > 0
+        inside_signals = self._signals(inside[seen], joined, nearest[seen])
+        outside_signals = self._signals(outside, strange, nearest[len(every_code) :])
+        right = (joined if self.gate_sees_all_ else inside[seen, :count]).argmax(1) == codes
+        self.gate_ = fitted_gate(
+            self.head_, every_code, inside=inside_signals, outside=outside_signals, right=right, expected=self.expected_out_of_scope, seed=self.seed
+        )
+        inside_score, outside_score = (self.gate_.score(each) if self.gate_ else np.ones(len(each)) for each in (inside_signals, outside_signals))
         self.calibration_ = Calibration().fit(joined, codes)
         probabilities = cross_fitted(joined, codes, seed=self.seed)
         threshold = self.gate_.threshold_ if self.gate_ else 0.0
@@ -154,11 +157,15 @@ class TextClassifier(Stored):
             scope_score=inside_score,
             outside_score=outside_score,
             outside_refused=outside_score < threshold,
-            # The head's scores of these rows are of a head without them; no other member is taught what fits no class.
-            outside_served=self.calibration_.probabilities(self._joined_scores(outside, material.rows(slice(len(material.texts) - len(outside), None)))),
+            outside_served=self.calibration_.probabilities(strange),
         )
         self.candidates_["all joined"] = float((probabilities.argmax(1) == codes).mean())
         return self
+
+    def _signals(self, scores: NDArray[np.float32], joined: NDArray[np.float32], nearest: NDArray[np.float32]) -> NDArray[Any]:
+        """Return what the gate looks at; scores: of the head, with or without an out-of-scope column, joined: of all members."""
+        count = len(self.classes_)
+        return signals(np.column_stack([joined, scores[:, count:]]) if self.gate_sees_all_ else scores, nearest, classes=count)
 
     def _join_members(self, material: Material, codes: NDArray[np.int64], primary: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Fit the other members and the blend; return the joined scores (r, k) of the rows (r,) no member has seen."""
@@ -195,42 +202,6 @@ class TextClassifier(Stored):
         self.description_ = " + ".join(names)
         return primary, seen
 
-    def _fit_gate(self, inside: NDArray[Any], outside: NDArray[Any], *, right: NDArray[np.bool_], codes: NDArray[np.int64]) -> None:
-        self.gate_: ScopeGate | None = None
-        count = len(self.classes_)
-        nearest = self.head_.nearest_of_exemplars_
-        gate = ScopeGate(expected=self.expected_out_of_scope, seed=self.seed)
-        if len(outside) >= 10:
-            # The nearest exemplar may itself be an out-of-scope one, on both sides alike.
-            self.gate_ = gate.fit(signals(inside, nearest[: len(inside)], classes=count), right, signals(outside, nearest[len(inside) :], classes=count))
-        elif count >= FEWEST_CLASSES_FOR_A_GATE and isinstance(self.head_, ExemplarHead) and not len(outside):
-            imagined = self._imagined_outside(self.head_, codes)
-            self.gate_ = gate.fit(signals(inside, nearest, classes=count), right, imagined)
-
-    def _imagined_outside(self, head: ExemplarHead, codes: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the gate's signals of every class's texts under a model that was never taught that class."""
-        generator = np.random.default_rng(self.seed)
-        rows = np.sort(generator.permutation(len(codes))[:IMAGINED_ROWS])
-        group_of = generator.permutation(len(self.classes_)) % min(IMAGINED_GROUPS, len(self.classes_))
-        parts = []
-        for group in np.unique(group_of):
-            absent = group_of[codes[rows]] == group
-            kept, held_out = rows[~absent], rows[absent]
-            remaining, renumbered = np.unique(codes[kept], return_inverse=True)
-            if len(held_out) and len(remaining) > 1:
-                scores, nearest = head.fit_without(kept, renumbered, len(remaining), held_out)
-                parts.append(signals(scores, nearest, classes=len(remaining)))
-        return np.vstack(parts)
-
-    def _scope_of_training(self, inside: NDArray[Any], outside: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if self.gate_ is None:
-            return np.ones(len(inside)), np.ones(len(outside))
-        nearest, count = self.head_.nearest_of_exemplars_, len(self.classes_)
-        return (
-            self.gate_.score(signals(inside, nearest[: len(inside)], classes=count)),
-            self.gate_.score(signals(outside, nearest[len(inside) :], classes=count)),
-        )
-
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Return label, confidence and scope of each text; raises EncoderMissing, EncoderCorrupt or EncoderChanged."""
         parts = [self._predicted(texts[begin : begin + TOGETHER]) for begin in range(0, max(len(texts), 1), TOGETHER)]
@@ -242,9 +213,10 @@ class TextClassifier(Stored):
     def _predicted(self, texts: Sequence[str]) -> Predictions:
         material = self._material(texts, self.ngrams_.transform(texts))
         scores, nearest, rows = self.head_.scores(material.features)
-        probabilities = self.calibration_.probabilities(self._joined_scores(scores, material))
+        joined = self._joined_scores(scores, material)
+        probabilities = self.calibration_.probabilities(joined)
         best = probabilities.argmax(1)
-        scope = self.gate_.score(signals(scores, nearest, classes=len(self.classes_))) if self.gate_ else np.ones(len(texts))
+        scope = self.gate_.score(self._signals(scores, joined, nearest)) if self.gate_ else np.ones(len(texts))
         return Predictions(
             classes=self.classes_,
             labels=np.asarray(self.classes_)[best],
@@ -263,47 +235,28 @@ class TextClassifier(Stored):
         return self.blend_.join([inside, *(member.scores(material) for member in self.members_)], material.read)
 
     def explain(self, text: str, *, label: str | None = None) -> Explanation:
-        """Return what each word contributes to the text's label (or to `label`).
+        """Return what each word contributes to the text's label (or to `label`); see reasons.py."""
+        return reasons.explain(self, text, label=label)
 
-        A word's weight is the mean of what it adds to the empty text and what its removal takes from the full one, the
-        two outermost terms of its Shapley value; the small rest is shared equally so that the sum is exact.
-        """
-        prediction = self.predict([text])
-        label = label or str(prediction.labels[0])
-        column = self.classes_.index(label)
-        spans = [(match.group(), match.start(), match.end()) for match in re.finditer(WORD, text)][:MOST_EXPLAINED_WORDS]
-        without = [text[:start] + " " + text[end:] for _, start, end in spans]
-        alone = [word for word, _, _ in spans]
-        given = [text, "", *without, *alone]
-        material = self._material(given, self.ngrams_.transform(given))
-        inside = self.calibration_.logits(self._joined_scores(self.head_.scores(material.features)[0], material))
-        value = inside[:, column] - (inside.sum(1) - inside[:, column]) / max(len(self.classes_) - 1, 1)
-        full, base, count = float(value[0]), float(value[1]), len(spans)
-        weights = ((full - value[2 : 2 + count]) + (value[2 + count :] - base)) / 2
-        if count:
-            weights = weights + (full - base - weights.sum()) / count
-        words = [WordWeight(word, start, end, float(w)) for (word, start, end), w in zip(spans, weights, strict=True)]
-        return Explanation(
-            label=label,
-            confidence=float(prediction.probabilities[0, column]),
-            in_scope=bool(prediction.in_scope[0]),
-            base=base if count else full,
-            score=full,
-            words=tuple(sorted(words, key=lambda word: (-abs(word.weight), word.start))),
-            nearest=int(prediction.nearest[0]),
-        )
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the scores whose softmax the probabilities start from, (n, k)."""
+        material = self._material(texts, self.ngrams_.transform(texts))
+        return self.calibration_.logits(self._joined_scores(self.head_.scores(material.features)[0], material))
 
-    def _material(self, texts: Sequence[str], ngrams: Any) -> Material:
+    def _material(self, texts: Sequence[str], ngrams: Any, *, states: bool | None = None) -> Material:
+        """Return what the head and the members look at. states: with the encoder's token states; None = as the members need."""
         words_from = self.ngrams_.words_from
         if not self.uses_encoder_:
             weight = np.zeros(len(texts), dtype=np.float32)
             return Material(texts=texts, features=TextFeatures(vectors=None, weight=weight, ngrams=ngrams), middle=None, words_from=words_from)
         if encoder.encoder_info().fingerprint != self._encoder_print:
             raise EncoderChanged("The text encoder has changed since this model was trained; retrain the model.")
-        vectors, middle, known = encoder.encode_with_middle(texts, skip_glossed=not self.glosses_)
+        wanted = any(isinstance(member, UpperLayersMember) for member in self.members_) if states is None else states
+        found = encoder.read(texts, skip_glossed=not self.glosses_, states_at=upper.states_at() if wanted else None)
         # Squared: half-known text is mostly noise to the encoder (leave-one-out on the shipped Chinese intents).
-        weight = (self.encoder_weight * known**2).astype(np.float32)
-        return Material(texts=texts, features=TextFeatures(vectors=vectors, weight=weight, ngrams=ngrams), middle=middle, words_from=words_from)
+        weight = (self.encoder_weight * found.known**2).astype(np.float32)
+        features = TextFeatures(vectors=found.vectors, weight=weight, ngrams=ngrams)
+        return Material(texts=texts, features=features, middle=found.middle, words_from=words_from, states=found.states)
 
     def parameters(self) -> dict[str, Any]:
         """Return what was chosen in training, as JSON: weights of the members, threshold and what it promised."""

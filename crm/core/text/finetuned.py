@@ -7,17 +7,14 @@ model needs no folder beside it.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from django.conf import settings
 
 from crm.core.learning.evaluation import accuracy, macro_f1
-from crm.core.text import encoder
 from crm.core.text.finetune import Recipe, finetune
 
 if TYPE_CHECKING:
@@ -36,37 +33,6 @@ BATCH = 32
 EPOCHS = ((1_000, 20), (2_000, 6), (4_000, 4), (12_000, 3), (40_000, 2))
 
 
-# "auto" fine-tunes only what this machine does in so many seconds, and never with fewer passes than this.
-AFFORDABLE_SECONDS, FEWEST_EPOCHS = 300.0, 2
-# A training step costs about three forward passes and the optimizer's.
-STEP_COST = 3.5
-# Up to this many classes, and from this many rows, "auto" thinks of fine-tuning at all: frozen vectors do as well on
-# broad intents, and lose four points on the tone of reviews.
-FEW_CLASSES, FEWEST_ROWS = 8, 1_000
-
-
-def affordable(material: Material, *, classes: int, owner: Any) -> int:
-    """Return the passes over the rows that "auto" fine-tunes with on this machine, 0 for none; says what it decided."""
-    rows = len(material.texts)
-    if classes > FEW_CLASSES or rows < FEWEST_ROWS:
-        return 0
-    sample = [material.texts[row] for row in range(0, rows, max(1, rows // (2 * BATCH)))][: 2 * BATCH]
-    encoder.bare(sample[:4])
-    began = time.perf_counter()
-    encoder.bare(sample)
-    threads = max(1, settings.CRM_FINETUNE_THREADS or os.cpu_count() or 1) / settings.CRM_ENCODER_THREADS
-    # Two threads are not twice as quick.
-    epoch = STEP_COST * rows * (time.perf_counter() - began) / len(sample) / max(threads, 1) ** 0.8
-    wanted = _epochs(rows)
-    passes = min(wanted, int(AFFORDABLE_SECONDS / max(epoch, 1e-6)))
-    if passes < min(wanted, FEWEST_EPOCHS):
-        owner.notes_.append(f"Fine-tuning was left out: one pass would take about {epoch:.0f} s here. --finetune always does it all the same.")
-        return 0
-    if passes < wanted:
-        owner.notes_.append(f"Fine-tuned with {passes} passes instead of {wanted}, so as to take minutes on this machine.")
-    return passes
-
-
 def _epochs(rows: int) -> int:
     return next((passes for most, passes in EPOCHS if rows <= most), 1)
 
@@ -75,7 +41,7 @@ class FinetunedMember:
     """A transformer trained on all but the held-out rows.
 
     base: see finetune.  epochs: passes over the rows, 0 = by their number.
-    seconds: after which it gives up with FinetuneCancelled, 0 = never.  folder: where it is trained and resumed, a temporary one if None.  say: progress lines.
+    folder: where it is trained and resumed, a temporary one if None.  say: progress lines.
     After `fit`: `model_`, `tokenizer_`, `fell_back_` (why another base was used, or "").
     """
 
@@ -87,7 +53,6 @@ class FinetunedMember:
         *,
         base: str = "",
         epochs: int = 0,
-        seconds: float = 0.0,
         seed: int = 0,
         folder: Path | None = None,
         say: Callable[[str], None] | None = None,
@@ -95,7 +60,6 @@ class FinetunedMember:
     ) -> None:
         self.base = base
         self.epochs = epochs
-        self.seconds = seconds
         self.seed = seed
         self.folder = folder
         self.say = say
@@ -115,7 +79,7 @@ class FinetunedMember:
                 base=self.base,
                 recipe=recipe,
                 progress=self._progress(),
-                cancelled=self._stop(),
+                cancelled=self.cancelled,
             )
             self._open(found.folder)
         self.columns_ = np.array([int(name) for name in found.labels])
@@ -124,10 +88,6 @@ class FinetunedMember:
         scores[judged] = self._scores([material.texts[int(row)] for row in judged], classes)
         self.classes_ = classes
         return scores
-
-    def _stop(self) -> Callable[[], bool]:
-        asked, until = self.cancelled or (lambda: False), time.monotonic() + self.seconds if self.seconds else float("inf")
-        return lambda: asked() or time.monotonic() > until
 
     def _progress(self) -> Callable[[int, int, float], None] | None:
         if self.say is None:

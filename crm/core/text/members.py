@@ -32,16 +32,18 @@ class Material:
     """texts: as given.  features: see TextFeatures.  middle: (n, d) states two thirds up the encoder, None without one.
 
     words_from: the first n-gram column that stands for words; those before it stand for characters.
+    states: per text its token states (t, d) after the layer upper.py goes on from; empty where nothing needs them.
     """
 
     texts: Sequence[str]
     features: TextFeatures
     middle: Floats | None
     words_from: int
+    states: Sequence[NDArray[np.float16]] = ()
 
     def rows(self, index: slice) -> Material:
         middle = None if self.middle is None else self.middle[index]
-        return Material(texts=self.texts[index], features=self.features.rows(index), middle=middle, words_from=self.words_from)
+        return Material(texts=self.texts[index], features=self.features.rows(index), middle=middle, words_from=self.words_from, states=self.states[index])
 
     @property
     def read(self) -> NDArray[np.bool_]:

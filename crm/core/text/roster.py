@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from crm.core.text import upper
 from crm.core.text.conv import ConvolutionMember
-from crm.core.text.finetuned import AFFORDABLE_SECONDS, FEW_CLASSES, FinetunedMember, affordable
+from crm.core.text.finetuned import FinetunedMember
 from crm.core.text.members import Material, NgramMember, ToneMember
+from crm.core.text.upper import UpperLayersMember
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Up to this many classes the tone of a text may be what is asked for.
+FEW_CLASSES = 8
+# The upper layers join where this machine seems to train them in so many seconds, and are given up after twice as many.
+AFFORDABLE_SECONDS = 300.0
 # Rows from which a network that starts from nothing learns more than the n-grams know already.
 FEWEST_TO_CONVOLVE = 3_000
 # Texts the encoder reads, for the tone of them to be learned.
@@ -31,7 +37,7 @@ class Member(Protocol):
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self: ...
 
 
-KINDS: dict[str, type[Member]] = {kind.kind: kind for kind in (NgramMember, ToneMember, ConvolutionMember, FinetunedMember)}
+KINDS: dict[str, type[Member]] = {kind.kind: kind for kind in (NgramMember, ToneMember, ConvolutionMember, UpperLayersMember, FinetunedMember)}
 
 
 def chosen_members(material: Material, codes: NDArray[Any], *, classes: int, owner: Any) -> list[Member]:
@@ -43,12 +49,14 @@ def chosen_members(material: Material, codes: NDArray[Any], *, classes: int, own
         members.append(ToneMember(seed=owner.seed))
     if few and rows - read >= FEWEST_TO_CONVOLVE:
         members.append(ConvolutionMember(seed=owner.seed, say=owner.say))
-    if owner.finetune and read > rows / 2:
-        epochs = 0 if owner.finetune is True else affordable(material, classes=classes, owner=owner)
-        if owner.finetune is True or epochs:
-            seconds = 2 * AFFORDABLE_SECONDS if owner.finetune == "auto" else 0.0
-            shared = {"folder": owner.folder, "say": owner.say, "cancelled": owner.cancelled}
-            members.append(FinetunedMember(base=owner.base, epochs=epochs, seconds=seconds, seed=owner.seed, **shared))
+    if material.states:
+        seconds = upper.seconds_needed(material.texts)
+        if seconds <= AFFORDABLE_SECONDS:
+            members.append(UpperLayersMember(seed=owner.seed, seconds=2 * AFFORDABLE_SECONDS, say=owner.say))
+        else:
+            owner.notes_.append(f"The encoder's upper layers were left as they are: training them would take about {seconds:.0f} s here.")
+    elif owner.finetune is True and read > rows / 2:
+        members.append(FinetunedMember(base=owner.base, seed=owner.seed, folder=owner.folder, say=owner.say, cancelled=owner.cancelled))
     elif owner.finetune is True:
         owner.notes_.append("Fine-tuning was left out: the encoder reads fewer than half of the texts.")
     return members

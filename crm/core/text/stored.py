@@ -35,6 +35,7 @@ class Stored:
         blend_: Blend | None
         calibration_: Calibration
         gate_: ScopeGate | None
+        gate_sees_all_: bool
         candidates_: dict[str, float]
         notes_: list[str]
         description_: str
@@ -67,6 +68,7 @@ class Stored:
             "ngrams": self.ngrams_.to_config(),
             "head": self.head_.to_config(),
             "gate": None,
+            "gate_sees_all": self.gate_sees_all_,
         }
         if self.gate_:
             gate = self.gate_
@@ -105,6 +107,7 @@ class Stored:
         calibration.temperature_ = config["temperature"]
         calibration.bias_, calibration.stated_, calibration.observed_ = (tensors[f"calibration.{name}"] for name in ("bias", "stated", "observed"))
         model.gate_ = None
+        model.gate_sees_all_ = bool(config.get("gate_sees_all", False))
         if config["gate"] is not None:
             gate = model.gate_ = ScopeGate(expected=model.expected_out_of_scope, seed=model.seed)
             gate.mean_, gate.spread_, gate.weights_ = (tensors[f"gate.{name}"] for name in ("mean", "spread", "weights"))

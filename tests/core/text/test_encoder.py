@@ -9,6 +9,7 @@ import pytest
 
 from crm.core.text import encoder
 from crm.core.text.encoder import EncoderCorrupt, EncoderMissing
+from crm.core.text.passes import GLOSS_KNOWLEDGE
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_chinese_is_read_through_its_gloss_and_counts_for_less():
     vectors, known = encoder.encode_with_knowledge(["where is my parcel", "我的包裹到哪了", "我想开一张发票", "魑魅魍魉"])
 
     assert known[0] == 1
-    assert 0.6 < known[1] <= encoder.GLOSS_KNOWLEDGE
+    assert 0.6 < known[1] <= GLOSS_KNOWLEDGE
     assert known[3] == 0
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
 

@@ -127,15 +127,3 @@ def test_the_command_trains_measures_and_refuses_what_is_no_file(tiny: str, tmp_
     assert "2 classes" in capsys.readouterr().out
     with pytest.raises(CommandError, match=r"missing\.csv"):
         call_command("finetune", "--train", str(tmp_path / "missing.csv"), "--out", str(tmp_path / "out"))
-
-
-def test_auto_gives_up_on_a_machine_that_is_too_slow_and_says_so(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crm.core.text.finetuned.FEWEST_ROWS", 10)
-    monkeypatch.setattr("crm.core.text.roster.AFFORDABLE_SECONDS", 1e-9)
-    texts = [f"{text} {number}" for number in range(20) for text in GOOD + BAD]
-
-    model = TextClassifier(finetune="auto", base=tiny).fit(texts, (["good"] * 5 + ["bad"] * 5) * 20)
-
-    assert "finetuned" not in model.candidates_
-    assert any("given up" in note for note in model.notes_)
-    assert model.predict(["lovely tea"]).labels.tolist() == ["good"]
