@@ -107,3 +107,22 @@ def _name(random: np.random.Generator, *, chinese: bool, gender: str) -> tuple[s
     given = ENGLISH_GIVEN[gender][int(random.integers(len(ENGLISH_GIVEN[gender])))]
     family = ENGLISH_FAMILY[int(random.integers(len(ENGLISH_FAMILY)))]
     return f"{given} {family}", f"{given}.{family}".lower().replace(" ", "")
+
+
+# What browsers call themselves: six people in ten use a phone, three a computer, one a tablet.
+_AGENTS = {
+    "phone": (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36",
+    ),
+    "computer": ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",),
+    "tablet": ("Mozilla/5.0 (iPad; CPU OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/604.1",),
+}
+_DEVICES = ("phone",) * 6 + ("computer",) * 3 + ("tablet",)
+
+
+def agent_of(person: Person) -> str:
+    """Return the user agent this person visits with; a device says nothing of what they buy."""
+    # By the number alone, so that nothing else of the shop depends on it; 7 is coprime to 10 and mixes neighbours.
+    agents = _AGENTS[_DEVICES[person.index * 7 % 10]]
+    return agents[person.index // 10 % len(agents)]

@@ -18,7 +18,7 @@ from crm.demo import catalogue, history, marketing, people, talks
 from crm.demo.catalogue import DEPARTMENTS, DemoProduct
 from crm.demo.history import DemoEvent, History
 from crm.demo.logins import LOGINS
-from crm.demo.people import DAYS, Person
+from crm.demo.people import DAYS, Person, agent_of
 from crm.demo.review_texts import write
 from customers import ingest, totals
 from customers.ingest import ConsentFacts, LineFacts, OrderFacts, PersonFacts, PersonKey, ProductFacts, ReturnFacts, ReviewFacts
@@ -284,6 +284,8 @@ def _event(event: DemoEvent, first_day: datetime) -> dict[str, object]:
     }
     if not event.anonymous:
         sent["userId"] = event.person.user_id
+    if is_page or event.name == "Checkout Started":
+        sent["context"] = {"userAgent": agent_of(event.person)}
     return sent
 
 

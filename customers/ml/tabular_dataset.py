@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from crm.core import rows
 from crm.core.errors import CrmError
 from customers.features import FeatureTable, build, catalogue, prepare
 from customers.ml.features import LEAST_HOLDOUT_DAYS
@@ -129,29 +130,40 @@ def personal_fields(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in personal]
 
 
-def traits(customers: NDArray[np.int64], *, as_of: datetime) -> dict[str, NDArray[np.str_]]:
-    """Return each customer's group by language, country, gender and age, "" where unknown, to measure by; one query.
+# A person's device is that of the newest of their last LOOKED_AT visits that says one.
+LOOKED_AT = 50
+_TRAITS = """
+    SELECT c.id, CASE WHEN c.locale ILIKE 'zh%%' THEN 'zh-hans' WHEN c.locale <> '' THEN 'en' ELSE '' END, c.country,
+           CASE WHEN lower(c.gender) IN ('f', 'female', 'woman', '女') THEN 'female' WHEN lower(c.gender) IN ('m', 'male', 'man', '男') THEN 'male' ELSE '' END,
+           extract(year FROM age(%(as_of)s, c.birth_date))::int, coalesce(seen.device, '')
+    FROM customers_customer c LEFT JOIN LATERAL (
+        SELECT CASE WHEN agent ~* 'ipad|tablet|kindle' OR kind = 'tablet' THEN 'tablet'
+                    WHEN agent ~* 'mobi|iphone|android' OR kind IN ('ios', 'android', 'mobile', 'phone', 'smartphone') THEN 'phone'
+                    WHEN agent <> '' OR kind IN ('desktop', 'computer', 'laptop') THEN 'computer' END AS device
+        FROM (
+            SELECT coalesce(a.context->>'userAgent', '') AS agent, lower(coalesce(a.context->'device'->>'type', '')) AS kind, a.occurred_at
+            FROM customers_activity a WHERE a.customer_id = c.id AND a.occurred_at <= %(as_of)s ORDER BY a.occurred_at DESC LIMIT %(looked_at)s
+        ) visits WHERE agent <> '' OR kind <> '' ORDER BY occurred_at DESC LIMIT 1
+    ) seen ON true
+    WHERE c.id = ANY(%(who)s)
+"""
 
-    Read for the measurement alone: gender and age enter no model unless CRM_SENSITIVE_TRAITS says so.
+
+def traits(customers: NDArray[np.int64], *, as_of: datetime) -> dict[str, NDArray[np.str_]]:
+    """Return each customer's group by language, country, gender, age and device, "" where unknown, to measure by; one query.
+
+    Read for the measurement alone: gender and age enter no model unless CRM_SENSITIVE_TRAITS says so, the device none.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id, CASE WHEN locale ILIKE 'zh%%' THEN 'zh-hans' WHEN locale <> '' THEN 'en' ELSE '' END, country,
-                   CASE WHEN lower(gender) IN ('f', 'female', 'woman', '女') THEN 'female' WHEN lower(gender) IN ('m', 'male', 'man', '男') THEN 'male' ELSE '' END,
-                   extract(year FROM age(%s, birth_date))::int
-            FROM customers_customer WHERE id = ANY(%s)
-            """,
-            [as_of, customers.tolist()],
-        )
-        rows = {row[0]: row[1:] for row in cursor.fetchall()}
-    known = [rows.get(int(customer), ("", "", "", None)) for customer in customers]
+    found = rows.query(_TRAITS, {"as_of": as_of, "who": customers.tolist(), "looked_at": LOOKED_AT})
+    of = {row[0]: row[1:] for row in found}
+    known = [of.get(int(customer), ("", "", "", None, "")) for customer in customers]
     ages = [None if row[3] is None else int(row[3]) for row in known]
     return {
         "language": np.array([row[0] for row in known], dtype=np.str_),
         "country": np.array([row[1] for row in known], dtype=np.str_),
         "gender": np.array([row[2] for row in known], dtype=np.str_),
         "age": np.array(["" if age is None else "under_30" if age < 30 else "30_to_49" if age < 50 else "50_and_over" for age in ages], dtype=np.str_),
+        "device": np.array([row[4] for row in known], dtype=np.str_),
     }
 
 

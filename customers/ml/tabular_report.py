@@ -65,6 +65,8 @@ def report(question: Question, judged: Judged, *, days: int) -> ModelReport:
     if days < question.days:
         notes.append(f"The shop is young: the horizon is {days} days instead of {question.days}.")
     notes.extend(f"{name}: {reason}." for name, reason in judged.left_out.items() if not reason.startswith("every row"))
+    shares = [f"{name} {np.mean(groups[name] != ''):.0%}" for name in ("language", "country", "gender", "age", "device")]
+    notes.append(f"Known of the customers measured on: {', '.join(shares)}.")
     if not uses_sensitive():
         notes.append("Gender and age are not used by the model; they are read only to measure fairness.")
     fair, gaps = _fairness(judged, {name: groups[name] for name in ("gender", "age", "language")})

@@ -1,0 +1,59 @@
+"""Groups that models are measured by: read from what is known, empty where nothing is, never from the future."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crm.demo import people
+from customers.ml import tabular_dataset
+from tests.factories import ActivityFactory, CustomerFactory
+from tests.factories.customers import NOW
+
+pytestmark = pytest.mark.django_db
+PHONE, COMPUTER, TABLET = (people._AGENTS[kind][0] for kind in ("phone", "computer", "tablet"))
+
+
+@pytest.mark.parametrize(
+    ("context", "device"),
+    [
+        ({"userAgent": PHONE}, "phone"),
+        ({"userAgent": people._AGENTS["phone"][1]}, "phone"),
+        ({"userAgent": COMPUTER}, "computer"),
+        ({"userAgent": TABLET}, "tablet"),
+        ({"userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}, "computer"),
+        ({"device": {"type": "iOS"}}, "phone"),
+        ({"device": {"type": "desktop"}}, "computer"),
+        ({"device": "phone"}, ""),
+        ({"userAgent": ""}, ""),
+        ({"device": {"type": 7}}, ""),
+        ({}, ""),
+    ],
+)
+def test_devices_are_told_from_what_visits_say(context: dict[str, Any], device: str) -> None:
+    visit = ActivityFactory(customer=CustomerFactory(), context=context, occurred_at=NOW - timedelta(days=2))
+
+    assert tabular_dataset.traits(np.array([visit.customer_id]), as_of=NOW)["device"].tolist() == [device]
+
+
+def test_the_newest_visit_that_says_one_counts_and_none_of_the_future() -> None:
+    customer, other = CustomerFactory(gender="f", locale="zh-CN", country="CN"), CustomerFactory(gender="")
+    for days, context in ((5, {"userAgent": COMPUTER}), (3, {"userAgent": PHONE}), (1, {}), (-1, {"userAgent": TABLET})):
+        ActivityFactory(customer=customer, context=context, occurred_at=NOW - timedelta(days=days))
+
+    found = tabular_dataset.traits(np.array([customer.pk, other.pk, 10**9]), as_of=NOW)
+
+    assert found["device"].tolist() == ["phone", "", ""]
+    assert (found["gender"].tolist(), found["language"].tolist()[0]) == (["female", "", ""], "zh-hans")
+
+
+def test_the_demo_shop_has_people_on_every_device() -> None:
+    class Numbered:
+        def __init__(self, index: int) -> None:
+            self.index = index
+
+    agents = [people.agent_of(Numbered(index)) for index in range(1000)]  # type: ignore[arg-type]
+
+    assert sum("iPad" in agent for agent in agents) == 100
+    assert sum("Windows" in agent for agent in agents) == 300
