@@ -188,6 +188,9 @@ def build_parts(
     willing = willing[np.argsort(who["customer"][willing], kind="stable")]
     customers = who["customer"][willing]
     size = len(customers)
+    if scope.parts < SAMPLE_PARTS:
+        # A few by their ids, through indexes: by their hashes every table would be read whole.
+        scope = Scope(as_of, only=tuple(customers.tolist()))
     orders = orders_part.read(scope, context, customers)
     goods = goods_part.read(scope, context, customers)
     browsing = browsing_part.read(scope, context, customers)
