@@ -302,7 +302,12 @@ class VisitorConsumer(ChatConsumer):
             await self.channel_layer.group_send(live.INBOX, {"type": "chat.typing", "conversation": self.conversation_id, "by": "visitor"})
 
     async def chat_hint(self, event: dict[str, Any]) -> None:
-        if event["conversation"] == self.conversation_id and event["seq"] > self.told:
+        if event["conversation"] != self.conversation_id or event["seq"] <= self.told:
+            return
+        if event.get("item") is not None and event["seq"] == self.told + 1:
+            # The usual case needs no query: this socket knew everything up to the message that came with the hint.
+            await self._tell([event["item"]], upto=event["seq"])
+        else:
             await self._guarded(self._deliver)
 
     async def chat_change(self, event: dict[str, Any]) -> None:

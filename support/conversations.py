@@ -20,7 +20,7 @@ from crm.core import audit, locks
 from crm.core.errors import Conflict, CrmError, NotFound
 from crm.core.events import publish
 from crm.core.models import User
-from support import phrases, queueing, quick, tickets, webhooks
+from support import phrases, queueing, quick, tickets, webhooks, wire
 from support.events import ConversationChanged, MessagePosted
 from support.language import known, language_of
 from support.mail import addresses
@@ -232,6 +232,7 @@ def _told(message: Message, cause: str) -> MessagePosted:
         reply_due=message.reply_state == ReplyState.DUE,
         at=message.sent_at,
         cause=cause,
+        item=None if message.is_note else wire.item(message),
     )
 
 

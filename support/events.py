@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from support.wire import Item
+
 
 @dataclass(frozen=True, slots=True)
 class MessagePosted:
-    """A message row is committed. reply_due: the assistant owes an answer. cause: 'chat', 'bot', 'demo', 'api'."""
+    """A message row is committed. reply_due: the assistant owes an answer. cause: 'chat', 'bot', 'demo', 'api', 'mail'.
+
+    item: the message as its visitor may see it, so that open sockets need not ask for it; None for a private note.
+    """
 
     conversation_id: int
     message_id: int
@@ -16,6 +21,7 @@ class MessagePosted:
     reply_due: bool
     at: datetime
     cause: str
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def connect() -> None:
 
 def hint_message(event: MessagePosted) -> None:
     if event.cause != "demo":
-        live.hint_message(event.conversation_id, event.seq, author=event.author)
+        live.hint_message(event.conversation_id, event.seq, author=event.author, item=event.item)
 
 
 def hint_change(event: ConversationChanged) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Coroutine
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
+from support.wire import Item
+
 logger = logging.getLogger(__name__)
 
 # Every member of staff with an open inbox. One team until teams exist.
@@ -22,10 +24,14 @@ def chat_group(conversation_id: int) -> str:
     return f"chat.{conversation_id}"
 
 
-def hint_message(conversation_id: int, seq: int, *, author: str) -> None:
-    """Tell the visitor's sockets and the inbox that message `seq` exists."""
+def hint_message(conversation_id: int, seq: int, *, author: str, item: Item | None) -> None:
+    """Tell the visitor's sockets and the inbox that message `seq` exists.
+
+    item: the message for the visitor. A socket that knows everything before it passes it on without asking the
+    database; any other asks, as it would if the hint were lost.
+    """
     news: News = {"conversation": conversation_id, "seq": seq, "author": author}
-    _send({"type": "chat.hint", **news}, news)
+    _send({"type": "chat.hint", **news, "item": item}, news)
 
 
 def hint_change(conversation_id: int, *, to_inbox: bool = True) -> None:

@@ -43,12 +43,12 @@ def run() -> Iterator[str]:
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
     source = Source.objects.create(name=f"load {uuid.uuid4().hex[:8]}", write_key=uuid.uuid4().hex)
-    tokens = [_waiting_visitor(source) for _ in range(SOCKETS // 2)]
-    yield from _with_server(lambda port, _pid: _load(port, tokens))
+    known = [_waiting_visitor(source) for _ in range(SOCKETS // 2)]
+    yield from _with_server(lambda port, pid: _load(port, pid, known))
     stored = Message.objects.filter(author="visitor", conversation__source=source).count()
     yield f"{'':34} {stored:,} rows stored"
     for kind in ("product", "bare"):
-        yield from _with_server(lambda port, pid, kind=kind: _idle(port, pid, kind, tokens[0]))
+        yield from _with_server(lambda port, pid, kind=kind: _idle(port, pid, kind, known[0]))
 
 
 def _with_server(measure) -> list[str]:
@@ -74,32 +74,34 @@ async def _measured(port: int, pid: int, measure) -> list[str]:
     return await measure(port, pid)
 
 
-def _waiting_visitor(source: Source) -> str:
+def _waiting_visitor(source: Source) -> tuple[str, str]:
+    """Return token and conversation of a visitor who waits for a person, as tests.benchmarks.chat has them."""
     visitor = visitors.enter(source=source, now=clock.now())
     conversation = conversations.open(source_id=source.pk, visitor_id=visitor.visitor_id, now=clock.now())
     conversations.hand_over(conversation_id=conversation.pk, reason="asked", now=clock.now(), cause="demo")
-    return visitors.issue(visitor)
+    return visitors.issue(visitor), str(conversation.public_id)
 
 
-async def _open(port: int, token: str):
+async def _open(port: int, known: tuple[str, str]):
+    token, conversation = known
     socket = await websockets.connect(
         f"ws://127.0.0.1:{port}/ws/visitor/", origin=f"http://127.0.0.1:{port}", compression=None, ping_interval=None, open_timeout=60
     )
-    await socket.send(json.dumps({"type": "hello", "token": token, "after": 1_000_000_000}))
+    await socket.send(json.dumps({"type": "hello", "token": token, "conversation": conversation, "after": 1_000_000_000}))
     while json.loads(await asyncio.wait_for(socket.recv(), 60))["type"] != "messages":
         pass
     return socket
 
 
-async def _opened(port: int, tokens: list[str]) -> list:
+async def _opened(port: int, known: list[tuple[str, str]]) -> list:
     sockets = []
-    for start in range(0, len(tokens), AT_ONCE):
-        sockets += await asyncio.gather(*(_open(port, token) for token in tokens[start : start + AT_ONCE]))
+    for start in range(0, len(known), AT_ONCE):
+        sockets += await asyncio.gather(*(_open(port, each) for each in known[start : start + AT_ONCE]))
     return sockets
 
 
-async def _load(port: int, tokens: list[str]) -> list[str]:
-    pairs = list(zip(await _opened(port, tokens), await _opened(port, tokens), strict=True))
+async def _load(port: int, pid: int, known: list[tuple[str, str]]) -> list[str]:
+    pairs = list(zip(await _opened(port, known), await _opened(port, known), strict=True))
     sent: dict[str, float] = {}
     heard: dict[str, float] = {}
     orders: list[tuple[int, int]] = []
@@ -116,6 +118,8 @@ async def _load(port: int, tokens: list[str]) -> list[str]:
                     last = item["seq"]
 
     listening = [asyncio.create_task(listen(socket, other)) for pair in pairs for socket, other in zip(pair, (False, True), strict=True)]
+    server = psutil.Process(pid)
+    used = sum(server.cpu_times()[:2])
     began = time.perf_counter()
     for number in range(RATE * SECONDS):
         await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
@@ -123,6 +127,7 @@ async def _load(port: int, tokens: list[str]) -> list[str]:
         sent[client_id] = time.perf_counter()
         await pairs[number % len(pairs)][0].send(json.dumps({"type": "send", "client_id": client_id, "text": f"message {number} 你好"}))
     wall = time.perf_counter() - began
+    used = sum(server.cpu_times()[:2]) - used
     for _ in range(100):
         if len(heard) == len(sent):
             break
@@ -134,16 +139,19 @@ async def _load(port: int, tokens: list[str]) -> list[str]:
     cuts = statistics.quantiles(took, n=100)
     head = f"chat, {2 * len(pairs):,} sockets, {len(sent) / wall:,.0f} messages/s"
     figures = f"p50 {cuts[49]:.1f} ms   p95 {cuts[94]:.1f} ms   p99 {cuts[98]:.1f} ms"
-    return [f"{head:<34} lost {len(sent) - len(heard)}   out of order {len(orders)}   {figures}   target p95 <= 36 ms   cores {os.cpu_count()}"]
+    return [
+        f"{head:<34} lost {len(sent) - len(heard)}   out of order {len(orders)}   {figures}   target p95 <= 36 ms",
+        f"{'':<34} server {1000 * used / len(sent):.1f} ms of one core per message   cores {os.cpu_count()}   load average {os.getloadavg()[0]:.1f}",
+    ]
 
 
-async def _idle(port: int, pid: int, kind: str, token: str) -> list[str]:
+async def _idle(port: int, pid: int, kind: str, known: tuple[str, str]) -> list[str]:
     process = psutil.Process(pid)
 
     async def one(number: int):
         if kind == "bare":
             return await websockets.connect(f"ws://127.0.0.1:{port}/bare/{number}", compression=None, ping_interval=None, open_timeout=60)
-        return await _open(port, token)
+        return await _open(port, known)
 
     warm = [await one(number) for number in range(20)]
     before = process.memory_info().rss

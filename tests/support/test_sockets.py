@@ -135,6 +135,37 @@ async def test_an_agents_word_reaches_the_open_socket(visit: Open) -> None:
     assert [item["text"] for item in (await hear(socket, "messages"))["items"]] == ["hello"]
 
 
+async def test_a_line_that_follows_what_is_known_needs_no_query_and_a_gap_does(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint brings the line itself; a private note in between, or a lost hint, is a gap, and the rows say what is there."""
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="one")
+    await hear(socket, "messages")
+    await hear(socket, "messages")
+    talk = await Conversation.objects.aget()
+    agent = await sync_to_async(UserFactory)(role="agent", first_name="Mei")
+    asked: list[int] = []
+    rows_after = consumers._rows_after
+    monkeypatch.setattr(consumers, "_rows_after", lambda *given: asked.append(given[1]) or rows_after(*given))
+
+    await sync_to_async(post)(talk.pk, "two", author="agent", agent=agent)
+    prompt = await hear(socket, "messages")
+    assert asked == []
+    await sync_to_async(post)(talk.pk, "between us", author="agent", agent=agent, is_note=True)
+    skipped = await hear(socket, "messages")
+    with monkeypatch.context() as lost:
+        lost.setattr("support.live._send", lambda *_: None)
+        await sync_to_async(post)(talk.pk, "lost", author="bot")
+    await sync_to_async(post)(talk.pk, "five", author="bot")
+    late = await hear(socket, "messages")
+
+    assert [item["text"] for item in prompt["items"]] == ["two"]
+    assert (skipped["items"], skipped["upto"]) == ([], 3)
+    assert [(item["seq"], item["text"]) for item in late["items"]] == [(4, "lost"), (5, "five")]
+    assert asked == [2, 3]
+    rows = await sync_to_async(conversations.since)(conversation_id=talk.pk, after_seq=0)
+    assert [*prompt["items"], *late["items"]] == [json.loads(json.dumps(consumers.wire.item(row))) for row in rows if row.seq > 1]
+
+
 async def test_a_lost_hint_is_made_good_by_asking(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     socket = await visit()
     await say(socket, type="send", client_id="a", text="one")
