@@ -8,7 +8,8 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from crm.core import clock
-from support import consumers, conversations, frames, limits, visitors
+from support import conversations, frames, limits, visitors, wire
+from support.consumers import visitor as visitor_sockets
 from support.models import Conversation, Message
 from support.visitors import Visitor
 from tests.factories import SourceFactory, UserFactory
@@ -144,8 +145,8 @@ async def test_a_line_that_follows_what_is_known_needs_no_query_and_a_gap_does(v
     talk = await Conversation.objects.aget()
     agent = await sync_to_async(UserFactory)(role="agent", first_name="Mei")
     asked: list[int] = []
-    rows_after = consumers._rows_after
-    monkeypatch.setattr(consumers, "_rows_after", lambda *given: asked.append(given[1]) or rows_after(*given))
+    rows_after = visitor_sockets._rows_after
+    monkeypatch.setattr(visitor_sockets, "_rows_after", lambda *given: asked.append(given[1]) or rows_after(*given))
 
     await sync_to_async(post)(talk.pk, "two", author="agent", agent=agent)
     prompt = await hear(socket, "messages")
@@ -163,7 +164,7 @@ async def test_a_line_that_follows_what_is_known_needs_no_query_and_a_gap_does(v
     assert [(item["seq"], item["text"]) for item in late["items"]] == [(4, "lost"), (5, "five")]
     assert asked == [2, 3]
     rows = await sync_to_async(conversations.since)(conversation_id=talk.pk, after_seq=0)
-    assert [*prompt["items"], *late["items"]] == [json.loads(json.dumps(consumers.wire.item(row))) for row in rows if row.seq > 1]
+    assert [*prompt["items"], *late["items"]] == [json.loads(json.dumps(wire.item(row))) for row in rows if row.seq > 1]
 
 
 async def test_a_lost_hint_is_made_good_by_asking(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +248,7 @@ async def test_a_socket_cannot_change_into_somebody_else(visit: Open, source: An
 
 
 async def test_silence_is_cut_off(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("support.consumers.HELLO_WITHIN", 0.1)
+    monkeypatch.setattr("support.consumers.visitor.HELLO_WITHIN", 0.1)
 
     socket = await visit(hello=False)
 
@@ -335,7 +336,7 @@ async def test_one_address_may_not_open_sockets_without_end(visit: Open, setting
 @pytest.mark.parametrize("bucket", ["address_sends", "widget_sends"])
 async def test_a_crowd_of_one_address_or_widget_is_slowed_down_without_being_cut_off(visit: Open, monkeypatch: pytest.MonkeyPatch, bucket: str) -> None:
     narrow = limits.Buckets(per_second=0.2)
-    monkeypatch.setattr(consumers, bucket, narrow)
+    monkeypatch.setattr(visitor_sockets, bucket, narrow)
     crowd = [await visit(visitor_id=f"{number:032x}") for number in range(4)]
 
     answers = []
@@ -380,7 +381,7 @@ async def test_a_tab_that_outlives_its_token_says_hello_again_and_misses_nothing
 
     # What a day does to an open socket: its token's hour is over.
     with monkeypatch.context() as later:
-        later.setattr("support.consumers.time.monotonic", lambda: 10.0**9)
+        later.setattr("support.consumers.visitor.time.monotonic", lambda: 10.0**9)
         await say(socket, type="send", client_id="b", text="today, with yesterday's token")
         assert await hear_close(socket) == 4402
     await sync_to_async(post)(talk.pk, "while you were away", author="bot", cause="demo")

@@ -1,111 +1,30 @@
-"""Websocket doors of the chat: visitors and agents. They validate, call the domain in a thread, and pass rows on.
-
-A socket is never the source of truth. Each one remembers the highest number its client was told about and, whenever a
-hint arrives or the client asks, sends everything above it from the rows. Nothing here runs a model.
-"""
+"""The visitor's socket: it says hello with a token, hears what is above the number it was told about, and writes."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-import orjson
-from channels.consumer import get_handler_name
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError, connection
 
 from crm.core import clock
-from crm.core.access.roles import may
 from crm.core.errors import CrmError
 from crm.core.models import Source, User
-from support import answering, conversations, frames, language, limits, live, teams, visitors, wire
-from support.models import Conversation
+from support import conversations, frames, language, limits, live, visitors, wire
+from support.consumers.base import EXPIRED, FLOOD, FOREIGN, SILENT, TYPING_EVERY, UNKNOWN, ChatConsumer, in_thread
+from support.models import Conversation, Message
 
 logger = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
-
-# Threads that talk to PostgreSQL for all sockets of this process. Each keeps one connection of the 16 a web process has
-# (CRM_DATABASE_POOL_SIZE); 6 leave room for its pages and keep it busy,
-# as a commit waits for the disk while another thread works. Channels' own default is a single thread for everything.
-THREADS = 6
-pool = ThreadPoolExecutor(THREADS, thread_name_prefix="chat")
 
 # Seconds a socket may stay silent about who it is.
 HELLO_WITHIN = 10
-# Seconds between two looks at whether a member of staff is still logged in and may still see the inbox.
-RECHECK_EVERY = 60
-# Seconds in which repeated typing frames are told once.
-TYPING_EVERY = 2
-FLOOD, UNKNOWN, EXPIRED, FOREIGN, SILENT = 4429, 4401, 4402, 4403, 4408
 # Of visitors' sockets in this process, by address and by widget.
 open_sockets = limits.OpenSockets()
 address_frames = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE * limits.FRAMES_PER_MESSAGE)
 address_sends = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE)
 widget_sends = limits.Buckets(per_second=settings.CRM_CHAT_WIDGET_RATE)
-
-
-async def in_thread(function: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
-    """Run a function that uses the database in this module's threads.
-
-    Channels' own way asks the database before every call whether the connection still lives, a round trip as dear as
-    the call itself. Here a broken connection is noticed by its error, thrown away, and the call made once more; the
-    domain's verbs are safe to run twice.
-    """
-    return await asyncio.get_running_loop().run_in_executor(pool, partial(_attempted, partial(function, *args, **kwargs)))
-
-
-def _attempted(call: Callable[[], Answer]) -> Answer:
-    try:
-        return call()
-    except (InterfaceError, OperationalError):
-        connection.close()
-        return call()
-
-
-class ChatConsumer(AsyncWebsocketConsumer):
-    """What both sides share: limits, one constant error, dispatch by table, and surviving a database restart."""
-
-    parse: Callable[[str | None], frames.Frame]
-
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """Call the handler of an event from the server or the layer.
-
-        Channels' own version first visits a thread to close old database connections of a thread these consumers never
-        use; that alone took a sixth of the process's time under load.
-        """
-        handler = getattr(self, get_handler_name(message))
-        await handler(message)
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if not self.may_speak():
-            await self.close(code=FLOOD)
-            return
-        try:
-            frame = type(self).parse(text_data if bytes_data is None else None)
-            await self.handle(frame)
-        except frames.BadFrame:
-            await self.send(text_data=frames.BAD_FRAME)
-        except CrmError as error:
-            await self.say({"type": "error", "code": error.code, "client_id": getattr(frame, "client_id", "")})
-        except (DatabaseError, OSError):
-            # PostgreSQL restarts: the client keeps what it could not send and asks again.
-            logger.warning("chat frame not handled", exc_info=True)
-            await self.say({"type": "error", "code": "unavailable", "client_id": getattr(frame, "client_id", "")})
-
-    def may_speak(self) -> bool:
-        """Count one frame, of whatever kind, and return whether it may be heard."""
-        return bool(self.bucket.take())
-
-    async def say(self, payload: object) -> None:
-        await self.send(text_data=orjson.dumps(payload).decode())
-
-    async def handle(self, frame: frames.Frame) -> None:
-        raise NotImplementedError
 
 
 class VisitorConsumer(ChatConsumer):
@@ -144,7 +63,7 @@ class VisitorConsumer(ChatConsumer):
     def may_speak(self) -> bool:
         return bool(self.bucket.take()) and address_frames.take(self.address)
 
-    async def disconnect(self, code: int) -> None:
+    async def disconnect(self, _code: int) -> None:
         if self.is_counted:
             self.is_counted = False
             open_sockets.leave(self.address)
@@ -331,103 +250,7 @@ class VisitorConsumer(ChatConsumer):
             logger.warning("hint not followed", exc_info=True)
 
 
-class AgentConsumer(ChatConsumer):
-    """A member of staff's socket: it tells what changed where, the page fetches the rendered rows."""
-
-    parse = staticmethod(frames.agent_frame)
-
-    async def connect(self) -> None:
-        live.serve_from(asyncio.get_running_loop())
-        self.bucket = limits.TokenBucket(burst=limits.FRAME_BURST, per_second=limits.FRAMES_PER_SECOND)
-        self.user: User | None = None
-        self.typing_told_at = 0.0
-        user = self.scope.get("user")
-        if not await in_thread(may, user, "support.view"):
-            await self.close(code=UNKNOWN)
-            return
-        self.user, self.checked_at, self.view = user, time.monotonic(), teams.SocketView(user)
-        await self.channel_layer.group_add(live.INBOX, self.channel_name)
-        await self.accept()
-
-    async def disconnect(self, code: int) -> None:
-        if self.user is not None:
-            await self.channel_layer.group_discard(live.INBOX, self.channel_name)
-
-    async def handle(self, frame: frames.Frame) -> None:
-        if self.user is None:
-            raise frames.BadFrame
-        if time.monotonic() - self.checked_at > RECHECK_EVERY:
-            # A socket outlives a logout and a changed role; look again every minute it is used.
-            if not await in_thread(_still_allowed, self.user.pk, self.scope["session"].session_key):
-                await self.close(code=UNKNOWN)
-                return
-            await in_thread(self.user.refresh_from_db)
-            self.checked_at = time.monotonic()
-        if isinstance(frame, (frames.Send, frames.Since, frames.Typing, frames.Read, frames.Got)) and not await self._may_see({frame.conversation}):
-            raise conversations.ConversationMissing
-        match frame:
-            case frames.Send():
-                if not may(self.user, "support.reply"):
-                    raise frames.BadFrame
-                posted = await in_thread(
-                    answering.write,
-                    conversation_id=frame.conversation,
-                    agent=self.user,
-                    text=frame.text,
-                    client_id=frame.client_id,
-                    is_note=frame.note,
-                    now=clock.now(),
-                )
-                await self.say({"type": "ack", "conversation": frame.conversation, "client_id": frame.client_id, "seq": posted.message.seq})
-            case frames.Since():
-                rows = await in_thread(conversations.since, conversation_id=frame.conversation, after_seq=frame.seq, with_notes=True)
-                items = [{**wire.item(row), "client_id": row.client_id, "note": row.is_note} for row in rows]
-                upto = rows[-1].seq if rows else frame.seq
-                await self.say({"type": "messages", "conversation": frame.conversation, "after": frame.seq, "upto": upto, "items": items})
-            case frames.Read():
-                await in_thread(conversations.mark_read, conversation_id=frame.conversation, seq=frame.seq, by_visitor=False, now=clock.now())
-            case frames.Got():
-                await in_thread(conversations.mark_got, conversation_id=frame.conversation, seq=frame.seq, by_visitor=False, now=clock.now())
-            case frames.Typing():
-                if time.monotonic() - self.typing_told_at > TYPING_EVERY:
-                    self.typing_told_at = time.monotonic()
-                    event = {"type": "chat.typing", "conversation": frame.conversation, "by": "agent"}
-                    await self.channel_layer.group_send(live.chat_group(frame.conversation), event)
-            case frames.Ping():
-                await self.send(text_data='{"type":"pong"}')
-
-    async def _may_see(self, conversation_ids: set[int]) -> set[int]:
-        """Return those the teams of this person allow; a query only for what was not looked up in the last seconds."""
-        unknown = self.view.unknown(conversation_ids)
-        if unknown:
-            await in_thread(self.view.learn, unknown)
-        return {each for each in conversation_ids if self.view.may_see(each)}
-
-    async def chat_news(self, event: dict[str, Any]) -> None:
-        for each in event["news"]:
-            if not each["seq"]:
-                # Its team may be what changed.
-                self.view.forget(each["conversation"])
-        allowed = await self._may_see({each["conversation"] for each in event["news"]})
-        for each in event["news"]:
-            if each["conversation"] not in allowed:
-                continue
-            if each["seq"]:
-                await self.say({"type": "hint", "conversation": each["conversation"], "seq": each["seq"], "author": each["author"]})
-            else:
-                await self.say({"type": "change", "conversation": each["conversation"]})
-
-    async def chat_typing(self, event: dict[str, Any]) -> None:
-        if await self._may_see({event["conversation"]}):
-            await self.say({"type": "typing", "conversation": event["conversation"]})
-
-    async def chat_present(self, event: dict[str, Any]) -> None:
-        """Somebody opened, left or writes in a conversation."""
-        if await self._may_see({event["conversation"]}):
-            await self.say({"type": "present", "conversation": event["conversation"], "people": event["people"]})
-
-
-def _rows_after(conversation_id: int, seq: int) -> tuple[list[Any], int]:
+def _rows_after(conversation_id: int, seq: int) -> tuple[list[Message], int]:
     """Return the visitor's rows above `seq` and the highest number there is, notes included."""
     # Read before the rows: a message posted in between is then fetched but not yet counted, and asked for again.
     last = Conversation.objects.filter(pk=conversation_id).values_list("last_seq", flat=True).first() or 0
@@ -439,11 +262,3 @@ def _with_agent(conversation_id: int | None) -> Conversation | None:
     if conversation_id is None:
         return None
     return Conversation.objects.select_related("agent").filter(pk=conversation_id).first()
-
-
-def _still_allowed(user_id: int, session_key: str | None) -> bool:
-    from django.contrib.sessions.models import Session
-
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    alive = Session.objects.filter(session_key=session_key, expire_date__gt=clock.now()).exists()
-    return alive and may(user, "support.view")
