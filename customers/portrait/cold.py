@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# Neighbours asked. Fewer past prospects than FEWEST say nothing; more than MOST cost time and tell nothing new.
-NEIGHBOURS = 60
+# Neighbours asked: one past prospect in ten, within these bounds. Asking sixty of a young shop's two hundred blurred those
+# who had just come with those who never buy (docs/algorithms/features.md has the figures).
+ASKED_SHARE, FEWEST_ASKED, MOST_ASKED = 0.1, 15, 60
+# Fewer past prospects than FEWEST say nothing; more than MOST cost time and tell nothing new.
 FEWEST = 60
 MOST = 6_000
 LEVEL = 0.8
 # Weight of the whole shop's prospects against the neighbours', in people.
-PRIOR = 10.0
+PRIOR = 5.0
 NAMES = ("known_days", "seen_days", "views_30", "views_90", "baskets_90", "searches_90", "active_days_60", "wishes_365")
 # Somebody never seen on the site, in days.
 NEVER = 400.0
@@ -64,6 +66,11 @@ class ColdStart:
     spend: Floats
     days: int
 
+    @property
+    def asked(self) -> int:
+        """How many neighbours are asked."""
+        return min(len(self.points), max(FEWEST_ASKED, min(MOST_ASKED, round(ASKED_SHARE * len(self.points)))))
+
     def to_json(self) -> dict[str, Any]:
         return {name: np.round(getattr(self, name), 4).tolist() for name in ("middle", "scale", "points", "orders", "orders_30", "spend")} | {"days": self.days}
 
@@ -77,7 +84,7 @@ class ColdStart:
         """Return what to expect of the table's customers, none of whom has ordered."""
         from scipy.spatial import cKDTree
 
-        count = min(NEIGHBOURS, len(self.points))
+        count = self.asked
         _distance, near = cKDTree(self.points).query((_features(table) - self.middle) / self.scale, k=count)
         near = np.asarray(near).reshape(len(table), count)
         year, quarter, month = 365 / self.days, 90 / self.days, min(30, self.days)

@@ -135,7 +135,7 @@ class Printer:
             expected.orders_90_low.tolist(), expected.orders_90_high.tolist(), scores.neighbours.tolist(), strict=True,
         )  # fmt: skip
         days = self.yardstick.cold.days if self.yardstick.cold else 0
-        asked = min(60, len(self.yardstick.cold.points)) if self.yardstick.cold else 0
+        asked = self.yardstick.cold.asked if self.yardstick.cold else 0
         facts = _Facts(
             *(column.tolist() for column in (history.orders, history.age_days, history.silence_days, buyers.expected_gap, buyers.overdue, buyers.last_gap)),
             stage=buyers.stage.tolist(),
