@@ -17,8 +17,8 @@ TOKENS_PER_MINUTE = 120
 # Files one visitor may send, and one address.
 FILES_PER_MINUTE, ADDRESS_FILES_PER_MINUTE = 10, 60
 # Of one address (an office, a campus, a phone network's gateway) and of one widget the settings say how many sockets may
-# be open at once and how many messages a second may come, per web process; frames of any kind are ten to a message, and
-# bursts hold what comes in so many seconds. A single visitor's limits above bind long before: these stop crowds of sockets.
+# be open at once and how many messages a second may come, over all web processes (support.sharing); frames of any kind
+# are ten to a message, and bursts hold what comes in so many seconds. A single visitor's limits above bind long before: these stop crowds of sockets.
 BURST_SECONDS, FRAMES_PER_MESSAGE = 15, 10
 # Names remembered per kind of limit; the longest unused goes first.
 NAMES_REMEMBERED = 20_000
@@ -35,21 +35,30 @@ class TokenBucket:
 
     def take(self) -> bool:
         """Return whether one more may pass now."""
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._seen) * self._per_second)
-        self._seen = now
+        self._fill()
         if self._left < 1:
             return False
         self._left -= 1
         return True
 
+    def drain(self, count: int) -> None:
+        """Take out what passed elsewhere; at most one burst is owed, so that nobody is shut out for long."""
+        self._fill()
+        self._left = max(-self._burst, self._left - count)
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._seen) * self._per_second)
+        self._seen = now
+
 
 class Buckets:
-    """A token bucket per name (an address, a widget), in this process alone."""
+    """A token bucket per name (an address, a widget) in this process; support.sharing tells it what passed in others."""
 
     def __init__(self, *, per_second: float) -> None:
         self._burst, self._per_second = int(per_second * BURST_SECONDS), per_second
         self._known: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._handed_out: Counter[str] = Counter()
 
     def take(self, name: str) -> bool:
         """Return whether one more of this name may pass now."""
@@ -59,24 +68,43 @@ class Buckets:
             if len(self._known) > NAMES_REMEMBERED:
                 self._known.popitem(last=False)
         self._known.move_to_end(name)
-        return bucket.take()
+        may_pass = bucket.take()
+        if may_pass:
+            self._handed_out[name] += 1
+        return may_pass
+
+    def handed_out(self, most: int) -> list[tuple[str, int]]:
+        """Return how many of each name passed since the last call, of the busiest `most` names."""
+        found, self._handed_out = self._handed_out.most_common(most), Counter()
+        return found
+
+    def drain(self, name: str, count: int) -> None:
+        """Take out of the name's bucket what passed in other processes."""
+        if name in self._known:
+            self._known[name].drain(count)
 
     def forget(self) -> None:
         self._known.clear()
+        self._handed_out.clear()
 
 
 class OpenSockets:
-    """How many sockets each address has open in this process."""
+    """How many sockets each address has open in this process. elsewhere: in others, as support.sharing last heard."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
+        self.elsewhere: dict[str, int] = {}
 
     def enter(self, address: str, *, most: int) -> bool:
         """Count one more, or return False where the address has `most` already."""
-        if self._open[address] >= most:
+        if self._open[address] + self.elsewhere.get(address, 0) >= most:
             return False
         self._open[address] += 1
         return True
+
+    def busiest(self, fewest: int, most: int) -> list[tuple[str, int]]:
+        """Return the addresses with at least `fewest` sockets here, the `most` busiest of them."""
+        return [each for each in self._open.most_common(most) if each[1] >= fewest]
 
     def leave(self, address: str) -> None:
         self._open[address] -= 1

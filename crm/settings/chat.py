@@ -1,12 +1,12 @@
-"""Settings of the chat's doors: what one address and one widget may ask of a web process, and what may be attached."""
+"""Settings of the chat's doors: what one address and one widget may ask, and what may be attached."""
 
 from crm.settings import env
 from crm.settings.base import CRM_PRODUCTION, DEFAULT_FROM_EMAIL
 
-# Visitors' sockets one address may have open in one web process.
+# Visitors' sockets one address may have open, over all web processes (support.sharing).
 CRM_CHAT_ADDRESS_SOCKETS = env.integer("CRM_CHAT_ADDRESS_SOCKETS", 200, minimum=1)
 
-# Visitors' messages a second from one address and into one widget, for long and per web process; bursts are 15 times that.
+# Visitors' messages a second from one address and into one widget, for long and over all web processes; bursts are 15 times that.
 CRM_CHAT_ADDRESS_RATE = env.integer("CRM_CHAT_ADDRESS_RATE", 20, minimum=1)
 CRM_CHAT_WIDGET_RATE = env.integer("CRM_CHAT_WIDGET_RATE", 200, minimum=1)
 

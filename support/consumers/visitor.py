@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from crm.core import clock
 from crm.core.errors import CrmError
 from crm.core.models import Source, User
-from support import conversations, frames, language, limits, live, visitors, wire
+from support import conversations, frames, language, limits, live, sharing, visitors, wire
 from support.consumers.base import EXPIRED, FLOOD, FOREIGN, SILENT, TYPING_EVERY, UNKNOWN, ChatConsumer, in_thread
 from support.models import Conversation, Message
 
@@ -20,11 +20,12 @@ logger = logging.getLogger(__name__)
 
 # Seconds a socket may stay silent about who it is.
 HELLO_WITHIN = 10
-# Of visitors' sockets in this process, by address and by widget.
+# Of visitors' sockets, by address and by widget.
 open_sockets = limits.OpenSockets()
 address_frames = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE * limits.FRAMES_PER_MESSAGE)
 address_sends = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE)
 widget_sends = limits.Buckets(per_second=settings.CRM_CHAT_WIDGET_RATE)
+shared = sharing.Sharing(buckets={"frames": address_frames, "sends": address_sends, "widget": widget_sends}, sockets=open_sockets)
 
 
 class VisitorConsumer(ChatConsumer):
@@ -34,6 +35,7 @@ class VisitorConsumer(ChatConsumer):
 
     async def connect(self) -> None:
         live.serve_from(asyncio.get_running_loop())
+        shared.serve_from(asyncio.get_running_loop())
         self.bucket = limits.TokenBucket(burst=limits.FRAME_BURST, per_second=limits.FRAMES_PER_SECOND)
         self.sends = limits.TokenBucket(burst=limits.SEND_BURST, per_second=limits.SENDS_PER_SECOND)
         self.visitor: visitors.Visitor | None = None
