@@ -107,10 +107,16 @@ class PurchaseIntention:
         return sorted(found, key=lambda clause: -abs(clause.effect))
 
     def strongest(self, most: int) -> list[tuple[str, float]]:
-        """Return the terms that move the score most, (term, log-odds in a text of this term alone)."""
-        names = list(self.terms_)
-        order = np.argsort(-np.abs(self.weight_), kind="stable")[:most]
-        return [(names[place], float(self.weight_[place])) for place in order if self.weight_[place]]
+        """Return the terms that move the score most, (term, log-odds in a text of this term alone).
+
+        Of terms that always come together, and so weigh the same, the longest stands for all.
+        """
+        found: dict[tuple[float, float], str] = {}
+        for term, place in self.terms_.items():
+            alike = (round(float(self.weight_[place]), 9), round(float(self.rarity_[place]), 9))
+            found[alike] = max(found.get(alike, ""), term, key=len)
+        order = sorted(found, key=lambda alike: (-abs(alike[0]), found[alike]))
+        return [(found[alike], alike[0]) for alike in order[:most] if alike[0]]
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         tensors = {"rarity": self.rarity_, "weight": self.weight_, "stars": self.stars_}

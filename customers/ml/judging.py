@@ -13,10 +13,11 @@ from crm.core import clock
 from crm.core.learning import modelstore, registry, rounds
 from crm.core.learning.evaluation import Figure, Verdict
 from customers import portrait
-from customers.ml import dataset
+from customers.ml import dataset, learned_from
 from customers.ml.features import Outcomes, holdout_days, outcomes
 
 if TYPE_CHECKING:
+    from crm.core.learning.reports import DataCard
     from crm.core.models import ModelVersion
 
 
@@ -47,6 +48,12 @@ def known_before(rows: dataset.OrderRows, days: int) -> dataset.OrderRows:
 
 def end_of(day: int) -> datetime:
     return datetime.fromtimestamp((day + 1) * dataset.SECONDS_A_DAY - 1e-3, tz=UTC)
+
+
+def learned_from_orders(rows: dataset.OrderRows, *, as_of: datetime, inputs: tuple[str, ...]) -> DataCard:
+    """Return what a model of orders learned from; three queries. rows: not empty."""
+    days = float(rows.day.min()), float(rows.day.max())
+    return learned_from.card(people=rows.customer, moments=(days[0] * dataset.SECONDS_A_DAY, days[1] * dataset.SECONDS_A_DAY), features=inputs, as_of=as_of)
 
 
 def standard_error(figure: Figure) -> float:

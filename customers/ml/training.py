@@ -7,21 +7,24 @@ on everything, saves, and lets the new version serve only if it is good enough o
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crm.core import clock
+from crm.core import clock, rows
 from crm.core.learning import modelstore, registry
 from crm.core.learning.evaluation import Verdict, bootstrap, compare, macro_f1
 from crm.core.text import encoder
-from customers.ml import dataset, judging
+from customers.ml import dataset, judging, learned_from
 from customers.ml.reviews import ReviewSentiment
 from customers.ml.saved import sentiment_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from crm.core.learning.reports import DataCard
 
 
 # Part of every data hash: raise when the same rows would give another model.
@@ -47,7 +50,7 @@ def train_sentiment(*, as_of: datetime, force: bool = False) -> registry.Trainin
         config=config,
         metrics=metrics,
         baseline=baseline,
-        report=report.as_dict(),
+        report=replace(report, data=_card(reviews, as_of)).as_dict(),
         data_hash=data_hash,
         rows=len(reviews.texts),
         as_of=as_of,
@@ -55,6 +58,12 @@ def train_sentiment(*, as_of: datetime, force: bool = False) -> registry.Trainin
         seconds=time.monotonic() - started,
     )
     return judging.concluded(version, _sentiment_verdict(model, reviews, metrics, baseline), as_of=as_of)
+
+
+def _card(reviews: dataset.RatedReviews, as_of: datetime) -> DataCard:
+    found = rows.query("SELECT DISTINCT customer_id FROM customers_review WHERE customer_id IS NOT NULL AND body <> '' AND written_at <= %s", [as_of])
+    people = np.array([row[0] for row in found], dtype=np.int64)
+    return learned_from.card(people=people, moments=(float(reviews.at.min()), float(reviews.at.max())), features=("review_words",), as_of=as_of)
 
 
 def _sentiment_verdict(model: ReviewSentiment, reviews: dataset.RatedReviews, metrics: dict[str, float], baseline: dict[str, float]) -> Verdict:

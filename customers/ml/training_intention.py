@@ -7,7 +7,7 @@ The baseline knows the stars alone.  A model whose ranking cannot be told from c
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,9 @@ import numpy as np
 from crm.core import clock, rows
 from crm.core.learning import modelstore, registry
 from crm.core.learning.evaluation import Verdict, auroc, bootstrap, brier, calibration_error, compare
-from crm.core.learning.reports import DataCard, ModelReport, ReportedFigure, ReportTable, calibration_bins
+from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins
 from customers import review_intentions
-from customers.ml import judging
+from customers.ml import judging, learned_from
 from customers.ml.intention import FEWEST_OF_A_KIND, PurchaseIntention, TooFewIntentions
 from customers.ml.saved import intention_model
 from customers.ml.tabular import figures
@@ -35,7 +35,7 @@ RECIPE = 1
 DAYS, LEAST_DAYS = 90, 30
 # Of the reviews whose outcome is known, the last ones are held out: this share, and at least so many.
 HELD_OUT, FEWEST_HELD_OUT = 0.3, 60
-FEWEST_IN_SLICE, WORDS_SHOWN = 40, 20
+FEWEST_IN_SLICE, WORDS_SHOWN = 40, 14
 BASELINE = "the stars alone"
 
 
@@ -87,7 +87,10 @@ def train_intention(*, as_of: datetime, force: bool = False) -> registry.Trainin
         config=config,
         metrics=_metrics(later.again, said),
         baseline=_metrics(later.again, simple),
-        report=_report(model, judged, known, later, said, simple, days).as_dict(),
+        report=replace(
+            _report(model, judged, known, later, said, simple, days),
+            data=learned_from.card(people=written.people, moments=(written.at[0], written.at[-1]), features=("review_words", "review_stars"), as_of=as_of),
+        ).as_dict(),
         data_hash=data_hash,
         rows=len(written.texts),
         as_of=as_of,
@@ -189,7 +192,7 @@ def _report(model: PurchaseIntention, judged: PurchaseIntention, known: Written,
     ):
         told = bootstrap(measured, later.again, said)
         lines.append(ReportedFigure.of(name, told, baseline=float(measured(later.again, simple)), style=style, higher_is_better=higher))
-    names = {(penalty, stars): f"{'words_and_stars' if stars else 'words'} {penalty:g}" for penalty, stars in judged.candidates_}
+    tried = sorted(judged.candidates_.items(), key=lambda pair: pair[1])
     notes = ["Most of what decides the next order is not in a review; read the probability as a hint, not as a promise."]
     if days < DAYS:
         notes.append(f"The shop is young: the horizon is {days} days instead of {DAYS}.")
@@ -202,10 +205,12 @@ def _report(model: PurchaseIntention, judged: PurchaseIntention, known: Written,
             ReportTable("lift", ("tenth", "rows", "stated", "happened", "lift"), tuple(figures.lift_table(later.again, said))),
             ReportTable("words", ("term", "mean_effect"), tuple(model.strongest(WORDS_SHOWN))),
             ReportTable("slices", ("slice", "rows", "stated", "happened", "auroc"), tuple(_slices(known, later, said))),
-            ReportTable("candidates", ("name", "log_loss"), tuple((names[setting], loss) for setting, loss in sorted(judged.candidates_.items(), key=lambda pair: pair[1]))),
+            ReportTable(
+                "candidates", ("name", "penalty", "log_loss"),
+                tuple(("words_and_stars" if stars else "words_alone", penalty, loss) for (penalty, stars), loss in tried),
+            ),
         ),
         notes=tuple(notes),
-        data=DataCard(data_from=_day(known.at[0]), data_to=_day(later.at[-1]), features=("review_words", "review_stars")),
     )  # fmt: skip
 
 
@@ -219,7 +224,3 @@ def _slices(known: Written, later: Written, said: Floats) -> list[tuple[Any, ...
             area = auroc(later.again[inside], said[inside])
             found.append((name, int(inside.sum()), float(said[inside].mean()), float(later.again[inside].mean()), area if np.isfinite(area) else None))
     return found
-
-
-def _day(moment: float) -> str:
-    return str(np.datetime64(int(moment), "s").astype("datetime64[D]"))

@@ -8,7 +8,7 @@ of the version that serves, and the choice is in its report.  The rhythm of gaps
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,9 @@ def train_lifecycle(*, as_of: datetime, force: bool = False) -> registry.Trainin
         config={"model": model.gaps.to_config(), "stages": model.to_config(), "rates": {name: rate for name, rate, _count in rates}},
         metrics=metrics,
         baseline={"auroc": recency},
-        report=_report(judged, model, rows, told, split, recency, rates).as_dict(),
+        report=replace(
+            _report(judged, model, rows, told, split, recency, rates), data=judging.learned_from_orders(rows, as_of=as_of, inputs=("order_days", "messages"))
+        ).as_dict(),
         data_hash=data_hash,
         rows=len(rows),
         as_of=as_of,

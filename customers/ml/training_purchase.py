@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from crm.core.errors import CrmError
 from crm.core.learning import modelstore, registry
 from crm.core.learning.evaluation import Figure, auroc, bootstrap, brier, calibration_error, compare, log_loss
 from crm.core.learning.reports import ModelReport, ReportedFigure, ReportTable, calibration_bins
-from customers.ml import purchase
+from customers.ml import learned_from, purchase
 from customers.ml.judging import standard_error
 from customers.ml.network.inference import posterior
 from customers.ml.network.learning import Rows, Rules, learn
@@ -85,7 +86,16 @@ def train_purchase(*, as_of: datetime, force: bool = False) -> registry.Training
             "log_loss": log_loss(truth.astype(int), np.tile([1 - base, base], (len(truth), 1))),
             "brier": brier(truth, np.full(len(truth), base)),
         },
-        report=_report(learned.network, truth, said, figure, baseline, base, len(later.customer)).as_dict(),
+        report=replace(
+            _report(learned.network, truth, said, figure, baseline, base, len(later.customer)),
+            data=learned_from.card(
+                people=later.customer,
+                moments=((as_of - 2 * month).timestamp(), as_of.timestamp()),
+                as_of=as_of,
+                features=[name for name in learned.network.names if name != purchase.BUYS],
+                sensitive=[name for name in learned.network.names if name in purchase.SENSITIVE],
+            ),
+        ).as_dict(),
         data_hash=data_hash,
         rows=len(later_rows),
         as_of=as_of,

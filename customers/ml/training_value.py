@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,9 @@ def train_value(*, as_of: datetime, force: bool = False) -> registry.TrainingOut
         config={"model": model.to_config(), "currency": rows.currencies.main},
         metrics=metrics,
         baseline=baseline,
-        report=_report(forecast, split, learned, figure).as_dict(),
+        report=replace(
+            _report(forecast, split, learned, figure), data=judging.learned_from_orders(rows, as_of=as_of, inputs=("order_days", "order_amounts"))
+        ).as_dict(),
         data_hash=data_hash,
         rows=len(rows),
         as_of=as_of,

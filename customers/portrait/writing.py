@@ -94,12 +94,12 @@ def _snapshot(cursor: Any, yardstick: Yardstick) -> None:
 def _before(scope: Scope) -> Before:
     found = rows.query(
         f"""
-        SELECT DISTINCT ON (s.customer_id) s.customer_id, s.as_of::date, s.stage, s.rfm_group, s.p_active, s.p_churn, s.value_365, s.currency
+        SELECT DISTINCT ON (s.customer_id) s.customer_id, (s.as_of AT TIME ZONE %(zone)s)::date, s.stage, s.rfm_group, s.p_active, s.p_churn, s.value_365, s.currency
         FROM customers_portraitsnapshot s
         WHERE {scope.where("s.customer_id")} AND s.as_of <= %(as_of)s - make_interval(days => {LEAST_DAYS})
           AND s.as_of >= %(as_of)s - make_interval(days => {LONGEST_DAYS})
         ORDER BY s.customer_id, s.month DESC
         """,  # noqa: S608 - our own words only
-        scope.params,
+        {**scope.params, "zone": timezone.get_current_timezone_name()},
     )
     return {row[0]: row[1:] for row in found}

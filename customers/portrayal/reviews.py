@@ -15,6 +15,8 @@ from customers.review_aspects import MOST_REVIEWS, AspectSummary
 
 # An intention is for this many days; of an older review the days are over.
 INTENTION_DAYS = 90
+# A clause that moves the log-odds by less than this is not worth quoting.
+LEAST_EFFECT = 0.1
 UNUSABLE = (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIncompatible)
 
 
@@ -68,7 +70,7 @@ def _intention(body: str, written_at: datetime, chance: float, version: int | No
     except UNUSABLE:
         return None
     rises = chance >= model.base_
-    clause = next((part.text for part in model.explain(body) if (part.effect > 0) is rises), "")
+    clause = next((part.text for part in model.explain(body) if (part.effect > 0) is rises and abs(part.effect) >= LEAST_EFFECT), "")
     return Intention(
         formats.percent(chance), formats.percent(model.base_), clause, formats.number(model.days_), "success" if rises else "danger", written_at, version
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crm.demo import people
-from customers.ml import tabular_dataset
+from customers.ml import learned_from, tabular_dataset
 from tests.factories import ActivityFactory, CustomerFactory
 from tests.factories.customers import NOW
 
@@ -57,3 +57,16 @@ def test_the_demo_shop_has_people_on_every_device() -> None:
 
     assert sum("iPad" in agent for agent in agents) == 100
     assert sum("Windows" in agent for agent in agents) == 300
+
+
+def test_groups_with_less_than_their_share_of_the_rows_are_named() -> None:
+    women = [CustomerFactory(gender="f", locale="zh-CN", country="CN") for _ in range(4)]
+    men = [CustomerFactory(gender="m", locale="zh-CN", country="CN") for _ in range(4)]
+
+    card = learned_from.card(people=np.array([customer.pk for customer in (*women, *men[:1])]), moments=(0.0, 86_400.0), features=("order_days",), as_of=NOW)
+
+    assert (card.data_from, card.data_to, card.features) == ("1970-01-01", "1970-01-02", ("order_days",))
+    assert ("gender=male", 0.2, 0.5) in card.under_represented
+    # Fewer than a hundred rows are too few whatever their share.
+    assert ("gender=female", 0.8, 0.5) in card.under_represented
+    assert not [group for group, _rows, _everybody in card.under_represented if group.startswith("device")]
