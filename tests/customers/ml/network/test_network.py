@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from customers.ml.network import learning
+from customers.ml.network import unknown
 from customers.ml.network.inference import EvidenceImpossible, TooTangled, posterior, probability
 from customers.ml.network.influence import explain, log_odds
 from customers.ml.network.learning import Rows, Rules, learn, rows_of, smoothed
@@ -235,4 +235,4 @@ def test_rows_with_endless_completions_are_left_out_and_counted():
     learned = learn(Rows(states, codes))
 
     assert (learned.rows, learned.left_out) == (290, 10)
-    assert learning.MOST_COMPLETIONS < 8**5
+    assert unknown.MOST_COMPLETIONS < 8**5
