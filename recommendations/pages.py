@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from crm.core import formats, model_pages, model_words
+from crm.core import formats, model_figures, model_words
 from crm.core.charts import Chart
 from crm.core.errors import NotFound
 from crm.core.learning.reports import ModelReport, ReportedFigure
@@ -171,7 +171,7 @@ def _serving(state: ListState | None) -> Serving:
         refreshed_at=state.refreshed_at if state else None,
         customers=state.customers if state else 0,
         comparisons=[_comparison(figure) for figure in report.figures if version],
-        chart=model_pages.comparison(report, title=_("Advantage over what is popular")) if version else None,
+        chart=model_figures.comparison(report, title=_("Advantage over what is popular")) if version else None,
         # Counted up to what is needed only: the page wants "you have n", not a scan of a million orders.
         orders=0 if version else len(Order.objects.filter(customer__isnull=False).order_by().values_list("pk")[:needed]),
         orders_needed=needed,

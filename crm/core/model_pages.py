@@ -1,21 +1,19 @@
 """All reads of the models pages: what serves, how good it is against its simple baseline, how it came about."""
 
 import json
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
-from crm.core import charts, clock, formats, model_facts, model_words
+from crm.core import clock, model_facts, model_words
 from crm.core.charts import Chart
 from crm.core.learning import registry
 from crm.core.learning.registry import TrainingTask
-from crm.core.learning.reports import CalibrationBin, ModelReport, ReportedFigure
+from crm.core.learning.reports import ModelReport
 from crm.core.model_facts import Cost, DataView, DriftView
+from crm.core.model_figures import FigureLine, calibration_chart, cell, comparison, figure_line, headline, over_time
 from crm.core.models import Job, ModelVersion
 from crm.core.models.jobs import JobState
 from crm.core.models.learning import ModelState
@@ -26,17 +24,6 @@ RUNS_SHOWN = 10
 RETRAIN_TASK = "crm.core.tasks.retrain"
 # Health of a training task, worst first; the words are in templates/models/list.html.
 FAILING, UNTRAINED, BEATEN, KEPT, SERVING = "failing", "untrained", "beaten", "kept", "serving"
-
-
-@dataclass(frozen=True, slots=True)
-class FigureLine:
-    """One figure in words. interval: '12%–15%' or ''.  verdict: better | worse | unclear | none, against the baseline."""
-
-    label: str
-    value: str
-    interval: str
-    baseline: str
-    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +137,7 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
     runs = list(Job.objects.filter(kind=TRAIN, params__name=name).select_related("created_by").defer("log", "result").order_by("-id")[:RUNS_SHOWN])
     active = next((job.pk for job in runs if not job.is_over), None)
     report = ModelReport.from_dict(champion.report if champion else {})
-    lines = [_figure(figure) for figure in report.figures]
+    lines = [figure_line(figure) for figure in report.figures]
     lift = model_facts.lift_chart(report.table("lift"))
     return ModelPage(
         card=_card(task, champion, versions[0] if versions else None, _next_runs(at).get(name), active),
@@ -160,17 +147,17 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
         seconds=champion.seconds if champion else None,
         figures=lines,
         comparison=comparison(report, title=_("Difference to the simple baseline, 95% interval")),
-        calibration=_calibration(report.calibration),
+        calibration=calibration_chart(report.calibration),
         tables=[
             TableView(
                 model_words.table(table.name),
                 [model_words.column(column) for column in table.columns],
-                [[_cell(cell, task) for cell in row] for row in table.rows],
+                [[cell(value, task) for value in row] for row in table.rows],
             )
             for table in report.tables
             if table.name not in model_facts.DRAWN or lift is None
         ],
-        over_time=_over_time(task, versions),
+        over_time=over_time(task, versions[:VERSIONS_SHOWN]),
         versions=[_version(task, version) for version in versions[:VERSIONS_SHOWN]],
         runs=[
             RunLine(
@@ -205,7 +192,7 @@ def _card(task: TrainingTask, champion: ModelVersion | None, latest: ModelVersio
         as_of=champion.as_of if champion else None,
         trained_at=champion.trained_at if champion else None,
         rows=champion.rows if champion else 0,
-        headline=_headline(task, champion, report) if champion else None,
+        headline=headline(task, champion, report) if champion else None,
         baseline_name=model_words.name(report.baseline),
         needs=model_words.sentence(latest.notes) if latest and latest.state == ModelState.FAILED else "",
         next_run_at=next_run_at,
@@ -222,115 +209,8 @@ def health(champion: ModelVersion | None, latest: ModelVersion | None) -> str:
     return KEPT if latest is not None and latest.version > champion.version else SERVING
 
 
-def _headline(task: TrainingTask, version: ModelVersion, report: ModelReport) -> FigureLine | None:
-    """Return the task's main figure of a version, from its report or, for lack of one, from its bare metrics."""
-    for figure in report.figures:
-        if figure.name == task.main_metric:
-            return _figure(figure)
-    value = version.metrics.get(task.main_metric)
-    if not isinstance(value, (int, float)):
-        return _figure(report.figures[0]) if report.figures else None
-    baseline = version.baseline.get(task.main_metric)
-    return _figure(
-        ReportedFigure(
-            name=task.main_metric,
-            value=value,
-            baseline=baseline if isinstance(baseline, (int, float)) else None,
-            style="number",
-            higher_is_better=task.higher_is_better,
-        )
-    )
-
-
-def _figure(figure: ReportedFigure) -> FigureLine:
-    return FigureLine(
-        label=model_words.figure(figure.name),
-        value=_told(figure.value, figure.style),
-        interval="" if figure.low is None or figure.high is None else f"{_told(figure.low, figure.style)} – {_told(figure.high, figure.style)}",
-        baseline="" if figure.baseline is None else _told(figure.baseline, figure.style),
-        verdict=_verdict(figure),
-    )
-
-
-def _verdict(figure: ReportedFigure) -> str:
-    """Return whether the figure beats its baseline beyond its own interval."""
-    if figure.value is None or figure.baseline is None:
-        return "none"
-    if figure.low is not None and figure.high is not None and figure.low <= figure.baseline <= figure.high:
-        return "unclear"
-    return "better" if (figure.value > figure.baseline) is figure.higher_is_better and figure.value != figure.baseline else "worse"
-
-
-def _told(value: float | None, style: str) -> str:
-    if style == "share":
-        return formats.percent(value, 1)
-    if style == "money":
-        return formats.money(value)
-    if style == "seconds":
-        return formats.duration(value)
-    if style == "days":
-        return _("%(n)s days") % {"n": formats.number(value, 1)}
-    return formats.number(value, 3 if value is not None and abs(value) < 10 else 1)
-
-
-def _cell(cell: Any, task: TrainingTask) -> str:
-    if isinstance(cell, bool):
-        return _("yes") if cell else _("no")
-    if isinstance(cell, float):
-        return formats.number(cell, 3 if abs(cell) < 10 else 1)
-    if isinstance(cell, int) or cell is None:
-        return formats.number(cell)
-    text = str(cell)
-    word = model_words.cell(text)
-    return task.word(text) if word == text and task.word else word
-
-
-def comparison(report: ModelReport, *, title: str) -> Chart | None:
-    """Return model against baseline as differences with their intervals; only figures that are shares can share a scale."""
-    rows = []
-    for figure in report.figures:
-        if figure.style == "share" and figure.value is not None and figure.low is not None and figure.high is not None and figure.baseline is not None:
-            base = figure.baseline
-            rows.append(charts.Interval(label=model_words.figure(figure.name), estimate=figure.value - base, low=figure.low - base, high=figure.high - base))
-    return charts.lift_interval(rows, title=title) if rows else None
-
-
-def _calibration(bins: Sequence[CalibrationBin]) -> Chart | None:
-    if not bins:
-        return None
-    drawn = []
-    for part in bins:
-        low, high = _wilson(part.observed, part.rows)
-        drawn.append(charts.CalibrationBin(predicted=part.stated, observed=part.observed, low=low, high=high, count=part.rows))
-    return charts.calibration(drawn, title=_("Said against happened"))
-
-
-def _wilson(share: float, rows: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of a share (Wilson 1927)."""
-    if not rows:
-        return 0.0, 1.0
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    reach = z * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)) / (1 + z * z / rows)
-    return max(middle - reach, 0.0), min(middle + reach, 1.0)
-
-
-def _over_time(task: TrainingTask, versions: Sequence[ModelVersion]) -> Chart | None:
-    """Return the main figure over the versions that have one; nothing for a single point."""
-    points = [(version, version.metrics.get(task.main_metric)) for version in reversed(versions[:VERSIONS_SHOWN])]
-    known = [(version, float(value)) for version, value in points if isinstance(value, (int, float))]
-    if len(known) < 2:
-        return None
-    return charts.line(
-        {model_words.figure(task.main_metric): [value for _version, value in known]},
-        labels=[_("v%(n)s") % {"n": version.version} for version, _value in known],
-        title=_("Main figure by version"),
-        label_title=_("Version"),
-        show=lambda value: formats.number(value, 3),
-    )
-
-
 def _version(task: TrainingTask, version: ModelVersion) -> VersionLine:
-    headline = _headline(task, version, ModelReport.from_dict(version.report))
+    main = headline(task, version, ModelReport.from_dict(version.report))
     return VersionLine(
         version=version.version,
         state=version.state,
@@ -341,7 +221,7 @@ def _version(task: TrainingTask, version: ModelVersion) -> VersionLine:
         promoted_at=version.promoted_at,
         rows=version.rows,
         seconds=version.seconds,
-        headline=headline.value if headline else "",
+        headline=main.value if main else "",
         notes=model_words.sentence(version.notes),
         may_serve=version.state in {ModelState.CANDIDATE, ModelState.RETIRED} and bool(version.path),
     )

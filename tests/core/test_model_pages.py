@@ -255,10 +255,10 @@ def test_the_page_reads_in_chinese(client, analyst):
 
 
 def test_stored_sentences_come_back_in_the_readers_language_with_their_numbers(monkeypatch):
-    from crm.core import model_words
+    from crm.core import model_sentences, model_words
 
     monkeypatch.setattr(
-        model_words,
+        model_sentences,
         "gettext",
         lambda template: {"Needs %(n1)s orders of known customers to learn from; there are %(n2)s.": "需要 %(n1)s，现有 %(n2)s"}.get(template, template),
     )
