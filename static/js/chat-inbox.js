@@ -321,8 +321,7 @@ if (composer) {
     store.remove(draftKey);
     clearTimeout(draftTimer);
     document.getElementById('draft-state').textContent = '';
-    hold({text: said, kind: kindOf(), seen: upto, saved: usedSaved});
-    usedSaved = '';
+    hold({text: said, kind: kindOf(), seen: upto, saved: usedSaved()});
     closeOffers();
     scroll.scrollTop = scroll.scrollHeight;
     text.focus();
@@ -362,112 +361,25 @@ function tellTyping() {
   sayPresent();
 }
 
-/* ---- Saved replies after a slash, colleagues after an @ ------------------------------------------------------------- */
+/* ---- Saved replies after a slash, colleagues after an @, macros ------------------------------------------------------ */
 
-const offers = document.getElementById('offers');
-let offered = [];
-let chosen = 0;
-let asked = 0;
-let usedSaved = '';
-let tools = null;
-
-/** Return what is being looked for before the caret, or null. */
-function looking() {
-  const before = text.value.slice(0, text.selectionStart);
-  const found = /(?:^|\s)([/@])([^\s/@]{0,40})$/.exec(before);
-  if (!found || (found[1] === '@' && kindOf() !== 'note')) return null;
-  return {mark: found[1], word: found[2], from: before.length - found[2].length - 1, to: before.length};
+// Fetched when somebody first asks for one: most chats are answered without.
+let offering = null;
+const offers = () => {
+  offering ??= import(words.offersModule).then(({Offers}) => new Offers({text, words, getJson, kindOf}));
+  return offering;
+};
+/** What was put in from the saved replies, counted with the reply that is sent. */
+let usedSaved = () => '';
+function offer() {
+  if (offering || /[/@]/.test(text.value)) offers().then((made) => { usedSaved = made.takeSaved; made.offer(); }).catch(() => { offering = null; });
 }
-
-async function offer() {
-  const wanted = looking();
-  if (!wanted) { closeOffers(); return; }
-  const turn = ++asked;
-  try {
-    if (wanted.mark === '/') {
-      const {replies} = await getJson(`${words.savedUrl}?q=${encodeURIComponent(wanted.word)}`);
-      offered = replies.map((each) => ({label: `/${each.shortcut}`, more: each.title, put: each.text, saved: each.id}));
-    } else {
-      tools ??= await getJson(words.toolsUrl);
-      offered = tools.colleagues.filter(({username, name}) => `${username} ${name}`.toLowerCase().includes(wanted.word.toLowerCase()))
-        .map(({username, name}) => ({label: `@${username}`, more: name, put: `@${username} `}));
-    }
-  } catch { offered = []; }
-  // An answer to what was typed a moment ago comes too late.
-  if (turn !== asked || !looking()) return;
-  chosen = 0;
-  drawOffers(wanted.mark);
-}
-
-function drawOffers(mark) {
-  offers.replaceChildren(...offered.map(({label, more}, index) => {
-    const item = document.createElement('li');
-    item.id = `offer-${index}`;
-    item.setAttribute('role', 'option');
-    item.setAttribute('aria-selected', String(index === chosen));
-    const name = document.createElement('strong');
-    name.textContent = label;
-    item.append(name, ` ${more}`);
-    // pointerdown: the box must not lose the caret before the choice is put in.
-    item.onpointerdown = (event) => { event.preventDefault(); put(index); };
-    return item;
-  }));
-  if (!offered.length && mark === '/') {
-    const none = document.createElement('li');
-    none.className = 'muted';
-    none.textContent = words.wordNoneSaved;
-    offers.append(none);
-  }
-  offers.hidden = !offers.children.length;
-  text.setAttribute('aria-activedescendant', offered.length ? `offer-${chosen}` : '');
-}
-
-function closeOffers() {
-  asked++;
-  offered = [];
-  if (offers) offers.hidden = true;
-  text?.removeAttribute('aria-activedescendant');
-}
-
-function put(index) {
-  const wanted = looking();
-  const choice = offered[index];
-  if (!wanted || !choice) return;
-  text.setRangeText(choice.put, wanted.from, wanted.to, 'end');
-  if (choice.saved) usedSaved = choice.saved;
-  closeOffers();
-  text.dispatchEvent(new Event('input', {bubbles: true}));
-}
-
-// On the box itself, before the page's own handler of Enter hears of it.
-text?.addEventListener('keydown', (event) => {
-  if (event.isComposing || event.keyCode === 229 || offers.hidden) return;
-  if (event.key === 'Escape') closeOffers();
-  else if (['ArrowDown', 'ArrowUp'].includes(event.key) && offered.length) {
-    chosen = (chosen + (event.key === 'ArrowDown' ? 1 : -1) + offered.length) % offered.length;
-    drawOffers('/');
-  } else if (['Enter', 'Tab'].includes(event.key) && offered.length) put(chosen);
-  else return;
-  event.preventDefault();
-  event.stopPropagation();
-});
-text?.addEventListener('blur', closeOffers);
+function closeOffers() { offering?.then((made) => made.close()); }
 
 document.addEventListener('toggle', async (event) => {
   const menu = event.target;
   if (event.newState !== 'open' || !['macro-menu', 'snooze-menu'].includes(menu.id)) return;
-  if (menu.id === 'macro-menu') {
-    tools ??= await getJson(words.toolsUrl).catch(() => null);
-    const list = menu.querySelector('[data-macros]');
-    list.replaceChildren(...(tools?.macros ?? []).map(({id, name}) => {
-      const made = document.createElement('button');
-      made.name = 'macro';
-      made.value = id;
-      made.textContent = name;
-      return made;
-    }));
-    if (!list.children.length) { const none = document.createElement('a'); none.href = words.savedPage; none.textContent = words.wordNoMacros; list.append(none); }
-  }
+  if (menu.id === 'macro-menu') await offers().then((made) => made.fillMacros(menu)).catch(() => { offering = null; });
   menu.querySelector('button, a')?.focus();
 }, true);
 
