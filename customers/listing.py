@@ -13,14 +13,15 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.expressions import Combinable
-from django.db.models.functions import Lower
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 
-from customers.models import Customer, OrderLine, SegmentMembership
+from customers.models import Customer, OrderLine
 from customers.models.consent import Channel
 from customers.models.scores import RfmGroup, Stage
+from customers.paging import ORDERS, Order
+from customers.pieces import containing
+from customers.reach import mailable
 from customers.segmentation.fields import contactable
 
 if TYPE_CHECKING:
@@ -29,21 +30,9 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 100
 LARGEST_AMOUNT = Decimal(10) ** 12
 
-# Name in the URL -> order. Every order ends with the primary key, so that pages never overlap.
-SORTS: dict[str, tuple[str | Combinable, ...]] = {
-    "-seen": ("-last_seen_at", "-id"),
-    "name": (Lower("name"), "id"),
-    "-name": (Lower("name").desc(), "-id"),
-    "-orders": ("-orders_count", "-id"),
-    "orders": ("orders_count", "id"),
-    "-spent": ("-spent_amount", "-id"),
-    "spent": ("spent_amount", "id"),
-    "-last_order": (F("last_order_at").desc(nulls_last=True), "-id"),
-    "last_order": (F("last_order_at").asc(nulls_last=True), "id"),
-    "-value": (F("portrait__value_365").desc(nulls_last=True), "-id"),
-    "value": (F("portrait__value_365").asc(nulls_last=True), "id"),
-}
 FIRST_SORT = "-seen"
+# Filters of one column each.
+PLAIN = ("stage", "group", "country", "orders", "min_spend", "tag", "segment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +65,7 @@ class Filters:
             tag=_text(params.get("tag")),
             segment=_number(params.get("segment")),
             product=_number(params.get("product")),
-            sort=_one_of(params.get("sort"), SORTS) or FIRST_SORT,
+            sort=_one_of(params.get("sort"), ORDERS) or FIRST_SORT,
         )
 
     def as_query(self) -> str:
@@ -92,19 +81,45 @@ class Filters:
     def is_filtered(self) -> bool:
         return replace(self, sort=FIRST_SORT) != type(self)()
 
+    @property
+    def order(self) -> Order:
+        """The order asked for."""
+        # Without an order there is no last one: everybody stands where those without a date stand.
+        return replace(ORDERS["-seen"], key="pk", read=int, is_down=ORDERS[self.sort].is_down) if self._is_undated else ORDERS[self.sort]
+
+    @property
+    def _is_undated(self) -> bool:
+        return self.orders == "no" and ORDERS[self.sort].key == "last_order_at"
+
     def queryset(self, *, at: datetime) -> QuerySet[Customer]:
-        """Return the people asked for, in the order asked for; runs nothing."""
+        """Return all the people asked for, in the order asked for; runs nothing."""
+        order = ORDERS[self.sort]
+        key = order.expression.desc(nulls_last=True) if order.is_down else order.expression.asc(nulls_last=True)
+        return self._matching(contactable(Channel.EMAIL, at)).order_by(key, "-pk" if order.is_down else "pk")
+
+    def people(self, *, at: datetime) -> QuerySet[Customer]:
+        """Return the people asked for, in no order, for reading a page of them; runs nothing."""
+        return self._matching(mailable(at, willing=self.contactable == "yes"))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the database's statistics tell how many match: at most one thing is asked for, of columns alone."""
+        asked = [name for name in self.__dataclass_fields__ if name != "sort" and getattr(self, name) not in ("", None)]
+        return not asked or (len(asked) == 1 and asked[0] in PLAIN)
+
+    def _matching(self, reachable: Q) -> QuerySet[Customer]:
         people = Customer.objects.people()
         if self.q:
-            people = people.filter(Q(name__icontains=self.q) | Q(email__icontains=self.q) | Q(phone__contains=self.q))
+            people = people.filter(containing(self.q))
+        # The customer's row repeats both from the portrait, for the indexes of its own orders.
+        standing = "portrait__" if "portrait" in self.order.key else ""
         if self.stage:
-            people = people.filter(portrait__stage=self.stage)
+            people = people.filter(**{f"{standing}stage": self.stage})
         if self.group:
-            people = people.filter(portrait__rfm_group=self.group)
+            people = people.filter(**{f"{standing}rfm_group": self.group})
         if self.country:
             people = people.filter(country=self.country)
         if self.contactable:
-            reachable = contactable(Channel.EMAIL, at)
             people = people.filter(reachable if self.contactable == "yes" else ~reachable)
         if self.orders:
             people = people.filter(orders_count__gt=0) if self.orders == "yes" else people.filter(orders_count=0)
@@ -113,11 +128,10 @@ class Filters:
         if self.tag:
             people = people.filter(tags__contains=[self.tag])
         if self.segment is not None:
-            members = SegmentMembership.objects.filter(segment_id=self.segment, left_at=None)
-            people = people.filter(pk__in=members.values("customer_id"))
+            people = people.in_segment(self.segment)
         if self.product is not None:
             people = people.filter(Exists(OrderLine.objects.filter(product_id=self.product, order__customer_id=OuterRef("pk"))))
-        return people.order_by(*SORTS[self.sort])
+        return people
 
 
 CSV_COLUMNS = (

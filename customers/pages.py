@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.core.cache import cache
-from django.core.paginator import Page, Paginator
-from django.db.models import Func, Q
+from django.db.models import Q
+from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from crm.core import countries
 from crm.core.models import SavedView, User
-from customers.listing import SORTS, Filters
+from customers import facets, paging
+from customers.listing import FIRST_SORT, Filters
 from customers.models import Customer, Product, Segment
 from customers.models.scores import RfmGroup, Stage
 
 PER_PAGE = 50
 LIST = "customers:list"
-# Countries and tags of the filter menus change rarely and cost a scan of all customers.
-FACET_SECONDS = 300
-MOST_FACETS = 200
+MOST_SEGMENTS = 200
 
 
 # --- the list -------------------------------------------------------------------------------------------------------
@@ -65,11 +63,24 @@ class ListColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class CustomersPage:
-    """customers: a page of rows with their portraits. total: all people matching, also those not on screen."""
+class Neighbours:
+    """What components/pagination.html prints; '' where there is no such page."""
 
-    customers: Page[Customer]
+    previous_url: str
+    next_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomersPage:
+    """customers: a page of rows with their portraits. total: all people matching, also those not on screen.
+
+    is_exact: the total is counted; otherwise it is about that.  pages: the links to the neighbouring pages.
+    """
+
+    customers: Sequence[Customer]
     total: int
+    is_exact: bool
+    pages: Neighbours
     filters: Sequence[FilterControl]
     keep: Sequence[tuple[str, str]]
     is_filtered: bool
@@ -87,10 +98,16 @@ class CustomersPage:
 def customers_page(*, params: Mapping[str, str], viewer: User, at: datetime) -> CustomersPage:
     """Return the list for these URL parameters."""
     filters = Filters.read(params)
-    paginator = Paginator(filters.queryset(at=at).select_related("portrait"), PER_PAGE)
-    rows = paginator.get_page(params.get("page"))
-    rows.object_list = list(rows.object_list)
     query = filters.as_query()
+    found = paging.page(
+        filters.people(at=at),
+        filters.order,
+        question=replace(filters, sort=FIRST_SORT).as_query(),
+        is_plain=filters.is_plain,
+        size=PER_PAGE,
+        after=params.get("after"),
+        before=params.get("before"),
+    )
     tabs = _tabs(viewer, filters, params.get("view", ""))
     current = next((tab for tab in tabs if tab.is_current), None)
     list_url = reverse(LIST)
@@ -101,8 +118,10 @@ def customers_page(*, params: Mapping[str, str], viewer: User, at: datetime) -> 
         if value
     ]
     return CustomersPage(
-        customers=rows,
-        total=paginator.count,
+        customers=found.customers,
+        total=found.total,
+        is_exact=found.is_exact,
+        pages=_neighbours(found, params),
         filters=_controls(filters),
         keep=keep,
         is_filtered=filters.is_filtered,
@@ -113,9 +132,23 @@ def customers_page(*, params: Mapping[str, str], viewer: User, at: datetime) -> 
         columns=_columns(filters, list_url, params.get("view", "") if current else ""),
         product=product,
         min_spend="" if filters.min_spend is None else f"{filters.min_spend.normalize():f}",
-        is_empty_shop=not paginator.count and not filters.is_filtered,
+        is_empty_shop=not found.total and not filters.is_filtered,
         export_url=f"{reverse('customers:export')}{'?' + query if query else ''}",
     )
+
+
+def _neighbours(found: paging.Slice, params: Mapping[str, str]) -> Neighbours:
+    """Return links with the URL's other parameters kept."""
+
+    def beside(name: str, place: str) -> str:
+        if not place:
+            return ""
+        query = QueryDict(mutable=True)
+        query.update({key: value for key, value in params.items() if key not in {"page", "after", "before"}})
+        query[name] = place
+        return f"{reverse(LIST)}?{query.urlencode()}"
+
+    return Neighbours(beside("before", found.previous), beside("after", found.next))
 
 
 def _controls(filters: Filters) -> list[FilterControl]:
@@ -124,39 +157,22 @@ def _controls(filters: Filters) -> list[FilterControl]:
         FilterControl("q", _("Name, e-mail or phone"), filters.q, "search"),
         FilterControl("stage", _("Any stage"), filters.stage, choices=[(code, str(label)) for code, label in Stage.choices]),
         FilterControl("group", _("Any RFM group"), filters.group, choices=[(code, str(label)) for code, label in RfmGroup.choices]),
-        FilterControl("country", _("Any country"), filters.country, choices=[(name, countries.named(name)) for name in _facet("country")]),
+        FilterControl("country", _("Any country"), filters.country, choices=[(name, countries.named(name)) for name in facets.known("country")]),
         FilterControl("contactable", _("E-mail: any"), filters.contactable, choices=[("yes", _("May be e-mailed")), ("no", _("May not be e-mailed"))]),
         FilterControl("orders", _("Orders: any"), filters.orders, choices=[(code, _("Has orders: %(answer)s") % {"answer": word}) for code, word in yes_no]),
-        FilterControl("tag", _("Any tag"), filters.tag, choices=[(name, name) for name in _facet("tags")]),
+        FilterControl("tag", _("Any tag"), filters.tag, choices=[(name, name) for name in facets.known("tags")]),
         FilterControl(
             "segment",
             _("Any segment"),
             str(filters.segment or ""),
-            choices=[(str(pk), name) for pk, name in Segment.objects.order_by("name", "id").values_list("pk", "name")[:MOST_FACETS]],
+            choices=[(str(pk), name) for pk, name in Segment.objects.order_by("name", "id").values_list("pk", "name")[:MOST_SEGMENTS]],
         ),
     ]
 
 
-def _facet(column: str) -> list[str]:
-    """Return the values that occur, remembered for a few minutes."""
-    key = f"customers:facet:{column}"
-    known: list[str] | None = cache.get(key)
-    if known is None:
-        expression = Func("tags", function="unnest") if column == "tags" else column
-        people = Customer.objects.people().order_by()
-        found = (
-            people.annotate(value=expression).values_list("value", flat=True)
-            if column == "tags"
-            else people.exclude(country="").values_list("country", flat=True)
-        )
-        known = sorted(set(found.distinct()[:MOST_FACETS]))
-        cache.set(key, known, FACET_SECONDS)
-    return known
-
-
 def forget_facets() -> None:
     """Have the next page look for tags and countries again; called after tags changed."""
-    cache.delete_many(["customers:facet:country", "customers:facet:tags"])
+    facets.forget()
 
 
 def _tabs(viewer: User, filters: Filters, current: str) -> list[ViewTab]:
@@ -174,7 +190,7 @@ def _columns(filters: Filters, url: str, view: str) -> list[ListColumn]:
     def column(label: str, name: str, *, first: str = "-", is_number: bool = True, is_optional: bool = False) -> ListColumn:
         down, up = f"-{name}", name
         direction = "descending" if filters.sort == down else "ascending" if filters.sort == up else ""
-        target = up if filters.sort == down and up in SORTS else down if down in SORTS else up
+        target = up if filters.sort == down and up in paging.ORDERS else down if down in paging.ORDERS else up
         if not direction and first == "":
             target = up
         query = Filters(**{each: getattr(filters, each) for each in filters.__dataclass_fields__} | {"sort": target}).as_query()  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from crm.core import clock, jobs
 from crm.core.errors import CrmError
 from crm.core.models import Job
 from crm.core.tasks import kept_alive
+from customers import facets
 from customers.models import Segment
 from customers.segmentation import membership
 
@@ -79,3 +80,9 @@ def refresh_segment(segment_id: int, **_unknown: object) -> None:
         membership.refresh(segment_id=segment_id, at=clock.now())
     except CrmError as error:
         logger.warning("segment not evaluated", extra={"segment": segment_id, "code": error.code})
+
+
+@shared_task(queue="default")
+def renew_facet(column: str, **_unknown: object) -> None:
+    """Look anew for the countries or tags the customers list offers as filters."""
+    facets.renew(column)

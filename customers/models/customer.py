@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from crm.core.models import Job, Source
 from customers.querysets import CustomerQuerySet
 
+_IS_PERSON = ["merged_into", "is_anonymous"]
+_LISTED = [*_IS_PERSON, "stage", "rfm_group", "orders_count"]
+
 
 class Customer(models.Model):
     """Who the person is, plus running totals kept by ingest so that lists need no aggregation."""
@@ -45,6 +48,10 @@ class Customer(models.Model):
     spent_amount = models.DecimalField(_("spent"), max_digits=14, decimal_places=2, default=0, help_text=_("Orders less returns, in the customer's currency"))
     first_order_at = models.DateTimeField(_("first order"), null=True, blank=True)
     last_order_at = models.DateTimeField(_("last order"), null=True, blank=True)
+    stage = models.CharField(
+        _("stage"), max_length=12, blank=True, default="", db_default="", editable=False, help_text=_("As in the portrait, kept by its triggers")
+    )
+    rfm_group = models.CharField(_("RFM group"), max_length=24, blank=True, default="", db_default="", editable=False)
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Row version behind the API's ETag")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -60,15 +67,17 @@ class Customer(models.Model):
             models.CheckConstraint(condition=~models.Q(merged_into=models.F("id")), name="customer_not_merged_into_itself"),
         ]
         indexes = [
-            models.Index(fields=["-last_seen_at", "-id"], name="customer_seen"),
-            models.Index(fields=["-spent_amount", "-id"], name="customer_spent"),
-            models.Index(fields=["-last_order_at", "-id"], name="customer_last_order"),
-            models.Index(fields=["-orders_count", "-id"], name="customer_orders"),
-            # The customers list by name and by last order, people without one last.
+            # Orders of the customers list, each with what it is filtered by: who is wanted may stand at the far end of an
+            # order (those who ceased to come, in the order of the last visit), and is looked for in the index alone.
+            models.Index(fields=["-last_seen_at", "-id"], include=_LISTED, name="customer_by_visit"),
+            models.Index(fields=["-spent_amount", "-id"], include=_LISTED, name="customer_by_spending"),
+            models.Index(fields=["-last_order_at", "-id"], include=_LISTED, name="customer_by_last_order"),
+            models.Index(fields=["-orders_count", "-id"], include=_LISTED[:-1], name="customer_by_orders"),
+            models.Index(fields=["stage", "-last_seen_at", "-id"], include=_IS_PERSON, name="customer_of_stage"),
+            models.Index(fields=["rfm_group", "-last_seen_at", "-id"], include=_IS_PERSON, name="customer_of_group"),
             models.Index(Lower("name"), "id", name="customer_name"),
-            models.Index(models.F("last_order_at").desc(nulls_last=True), models.F("id").desc(), name="customer_lately"),
             models.Index(Lower("email"), name="customer_email"),
-            models.Index(fields=["country", "-last_seen_at"], name="customer_country"),
+            models.Index(fields=["country", "-last_seen_at", "-id"], name="customer_of_country"),
             GinIndex(fields=["tags"], name="customer_tags"),
         ]
 

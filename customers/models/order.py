@@ -41,7 +41,7 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["source", "external_id"], name="order_unique"),
         ]
         indexes = [
-            models.Index(fields=["customer", "-placed_at"], name="order_by_customer"),
+            models.Index(fields=["customer", "-placed_at"], include=["id"], name="order_of_customer"),
             models.Index(fields=["-placed_at", "-id"], name="order_by_time"),
             models.Index(fields=["import_job"], name="order_by_import", condition=models.Q(import_job__isnull=False)),
         ]
@@ -53,7 +53,8 @@ class Order(models.Model):
 class OrderLine(models.Model):
     """One product within an order. Quantity is positive; what came back is a ReturnLine."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", verbose_name=_("order"))
+    # No index of its own: `orderline_products` begins with it.
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, db_index=False, related_name="lines", verbose_name=_("order"))
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="order_lines", verbose_name=_("product"))
     quantity = models.PositiveIntegerField(_("quantity"))
     unit_amount = models.DecimalField(_("price each"), max_digits=14, decimal_places=4)
@@ -64,6 +65,10 @@ class OrderLine(models.Model):
         verbose_name_plural = _("order lines")
         ordering = ["order", "position", "id"]
         constraints = [models.CheckConstraint(condition=models.Q(quantity__gt=0), name="orderline_quantity_positive")]
+        indexes = [
+            # Who bought a product: from the order to its products without reading the lines, which lie in the order of time.
+            models.Index(fields=["order"], include=["product"], name="orderline_products"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.product_id}"

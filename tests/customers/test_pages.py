@@ -164,9 +164,15 @@ def test_list_asks_the_same_questions_for_any_number_of_rows(world: World, marke
 def test_list_pages_do_not_overlap(world: World, marketer: Client) -> None:
     same_moment = [CustomerFactory(name=f"same {index}", last_seen_at=NOW) for index in range(60)]
 
-    seen = [name for page in (1, 2) for name in names(marketer.get(f"{reverse('customers:list')}?q=same&page={page}"))]
+    first = marketer.get(f"{reverse('customers:list')}?q=same")
+    second = marketer.get(first.context["page"].pages.next_url)
+    back = marketer.get(second.context["page"].pages.previous_url)
 
+    seen = names(first) + names(second)
     assert len(seen) == len(set(seen)) == len(same_moment)
+    assert names(back) == names(first)
+    assert (first.context["page"].pages.previous_url, second.context["page"].pages.next_url) == ("", "")
+    assert parse_qs(urlsplit(first.context["page"].pages.next_url).query)["q"] == ["same"]
 
 
 def test_empty_shop_offers_the_import() -> None:
