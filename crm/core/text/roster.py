@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # Up to this many classes the tone of a text may be what is asked for.
 FEW_CLASSES = 8
-# The upper layers join where this machine seems to train them in so many seconds, and are given up after twice as many.
-AFFORDABLE_SECONDS = 300.0
+# The upper layers join where this machine seems to train them in so many seconds, and are given up after so many.
+AFFORDABLE_SECONDS, MOST_SECONDS = 420.0, 600.0
 # Rows from which a network that starts from nothing learns more than the n-grams know already.
 FEWEST_TO_CONVOLVE = 3_000
 # Texts the encoder reads, for the tone of them to be learned.
@@ -49,13 +49,13 @@ def chosen_members(material: Material, codes: NDArray[Any], *, classes: int, own
         members.append(ToneMember(seed=owner.seed))
     if few and rows - read >= FEWEST_TO_CONVOLVE:
         members.append(ConvolutionMember(seed=owner.seed, say=owner.say))
-    if material.states:
-        seconds = upper.seconds_needed(material.texts)
+    if material.states and read >= upper.FEWEST_ROWS:
+        seconds = upper.seconds_needed([text for text, states in zip(material.texts, material.states, strict=True) if len(states)])
         if seconds <= AFFORDABLE_SECONDS:
-            members.append(UpperLayersMember(seed=owner.seed, seconds=2 * AFFORDABLE_SECONDS, say=owner.say))
+            members.append(UpperLayersMember(seed=owner.seed, seconds=MOST_SECONDS, say=owner.say))
         else:
             owner.notes_.append(f"The encoder's upper layers were left as they are: training them would take about {seconds:.0f} s here.")
-    elif owner.finetune is True and read > rows / 2:
+    if owner.finetune is True and read > rows / 2:
         members.append(FinetunedMember(base=owner.base, seed=owner.seed, folder=owner.folder, say=owner.say, cancelled=owner.cancelled))
     elif owner.finetune is True:
         owner.notes_.append("Fine-tuning was left out: the encoder reads fewer than half of the texts.")

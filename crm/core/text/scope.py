@@ -22,16 +22,8 @@ if TYPE_CHECKING:
 # able to talk about anything; our own widget greets with what it can do.
 EXPECTED_OUT_OF_SCOPE = 0.2
 # With out-of-scope examples to learn from, the gate refuses more than it must at that share: out of sample, the shipped
-# intents lose 3.9 points of right answers for 90% refused, and 1.4 for 77%. A tenth gives the latter. Whoever gives fewer
-# of them expects fewer, but hardly fewer than a twentieth.
-MOST_WITH_EXAMPLES, LEAST_WITH_EXAMPLES = 0.1, 0.05
-
-
-def expected_share(inside: int, outside: int) -> float:
-    """Return the share of texts expected to fit no class, from the numbers of examples that do and do not."""
-    if not outside:
-        return EXPECTED_OUT_OF_SCOPE
-    return float(np.clip(outside / (inside + outside), LEAST_WITH_EXAMPLES, MOST_WITH_EXAMPLES))
+# intents lose 3.9 points of right answers for 90% refused, and 1.4 for 77%. A tenth gives the latter.
+EXPECTED_WITH_EXAMPLES = 0.1
 
 
 class Calibration:

@@ -39,8 +39,8 @@ SCALE = 15.0
 EPOCHS = ((1_000, 12), (4_000, 6), (20_000, 4), (60_000, 2))
 # Fewer rows teach these layers less than they forget; more do not fit in memory (up to 70 kB each) and time.
 FEWEST_ROWS, MOST_ROWS = 500, 20_000
-# One pass of training costs this many bare forward passes of the whole encoder, measured with half-precision arithmetic.
-PASS_COST = 1.0
+# One pass of training costs this many bare forward passes of the whole encoder: with half-precision arithmetic, without.
+PASS_COST = (0.6, 1.1)
 # Architectures whose layers are BERT's, whatever their vocabulary.
 ALIKE = ("bert", "roberta", "xlm-roberta")
 
@@ -64,7 +64,7 @@ def seconds_needed(texts: Sequence[str]) -> float:
     encoder.bare(sample)
     each = (time.perf_counter() - began) / len(sample)
     # Two threads are not twice as quick.
-    return float(PASS_COST * epochs_for(len(texts)) * len(texts) * each / max(_threads() / settings.CRM_ENCODER_THREADS, 1) ** 0.8)
+    return float(PASS_COST[not _computes_in_half()] * epochs_for(len(texts)) * len(texts) * each / max(_threads() / settings.CRM_ENCODER_THREADS, 1) ** 0.8)
 
 
 def epochs_for(rows: int) -> int:

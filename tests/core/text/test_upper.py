@@ -85,7 +85,7 @@ def test_training_that_takes_too_long_is_given_up_and_said(monkeypatch):
     monkeypatch.setattr("crm.core.text.classifier.FEWEST_TO_JOIN", 50)
     monkeypatch.setattr("crm.core.text.upper.FEWEST_ROWS", 50)
     monkeypatch.setattr("crm.core.text.upper.seconds_needed", lambda _texts: 0.0)
-    monkeypatch.setattr("crm.core.text.roster.AFFORDABLE_SECONDS", 1e-9)
+    monkeypatch.setattr("crm.core.text.roster.MOST_SECONDS", 1e-9)
 
     model = TextClassifier(finetune="auto").fit(*toy())
 
