@@ -11,21 +11,22 @@ import io
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
 
+from customers import buyers, pieces
 from customers.models import Customer, OrderLine
 from customers.models.consent import Channel
 from customers.models.scores import RfmGroup, Stage
-from customers.paging import ORDERS, Order
-from customers.pieces import containing
+from customers.paging import ORDERS, Order, Question
 from customers.reach import mailable
 from customers.segmentation.fields import contactable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LONGEST_TEXT = 100
 LARGEST_AMOUNT = Decimal(10) ** 12
@@ -97,9 +98,16 @@ class Filters:
         key = order.expression.desc(nulls_last=True) if order.is_down else order.expression.asc(nulls_last=True)
         return self._matching(contactable(Channel.EMAIL, at)).order_by(key, "-pk" if order.is_down else "pk")
 
-    def people(self, *, at: datetime) -> QuerySet[Customer]:
-        """Return the people asked for, in no order, for reading a page of them; runs nothing."""
-        return self._matching(mailable(at, willing=self.contactable == "yes"))
+    def question(self, *, at: datetime) -> Question:
+        """Return the people asked for as a page of them is read; runs nothing."""
+        people = self._matching(mailable(at, willing=self.contactable == "yes"))
+        return Question(
+            people=people,
+            walked=self._matching(mailable(at, willing=self.contactable == "yes"), text=pieces.said) if self.q else people,
+            text=replace(self, sort=FIRST_SORT).as_query(),
+            is_plain=self.is_plain,
+            few=None if self.product is None else partial(buyers.few, product_id=self.product),
+        )
 
     @property
     def is_plain(self) -> bool:
@@ -107,10 +115,10 @@ class Filters:
         asked = [name for name in self.__dataclass_fields__ if name != "sort" and getattr(self, name) not in ("", None)]
         return not asked or (len(asked) == 1 and asked[0] in PLAIN)
 
-    def _matching(self, reachable: Q) -> QuerySet[Customer]:
+    def _matching(self, reachable: Q, *, text: Callable[[str], Q] = pieces.containing) -> QuerySet[Customer]:
         people = Customer.objects.people()
         if self.q:
-            people = people.filter(containing(self.q))
+            people = people.filter(text(self.q))
         # The customer's row repeats both from the portrait, for the indexes of its own orders.
         standing = "portrait__" if "portrait" in self.order.key else ""
         if self.stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
@@ -15,7 +15,7 @@ from django.utils.translation import pgettext
 from crm.core import countries
 from crm.core.models import SavedView, User
 from customers import facets, paging
-from customers.listing import FIRST_SORT, Filters
+from customers.listing import Filters
 from customers.models import Customer, Product, Segment
 from customers.models.scores import RfmGroup, Stage
 
@@ -99,15 +99,7 @@ def customers_page(*, params: Mapping[str, str], viewer: User, at: datetime) -> 
     """Return the list for these URL parameters."""
     filters = Filters.read(params)
     query = filters.as_query()
-    found = paging.page(
-        filters.people(at=at),
-        filters.order,
-        question=replace(filters, sort=FIRST_SORT).as_query(),
-        is_plain=filters.is_plain,
-        size=PER_PAGE,
-        after=params.get("after"),
-        before=params.get("before"),
-    )
+    found = paging.page(filters.question(at=at), filters.order, size=PER_PAGE, after=params.get("after"), before=params.get("before"))
     tabs = _tabs(viewer, filters, params.get("view", ""))
     current = next((tab for tab in tabs if tab.is_current), None)
     list_url = reverse(LIST)

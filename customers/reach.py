@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import BooleanField, CharField, Exists, Func, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
@@ -39,6 +39,6 @@ def mailable(at: datetime, *, willing: bool = True) -> Q:
     return ~Q(email="") & begin & _is(latest, ConsentState.GRANTED) & ~_is(delivered, ConsentState.BOUNCED)
 
 
-def _is(latest: object, state: str) -> Q:
+def _is(latest: Any, state: str) -> Q:
     word = Coalesce(Subquery(latest), Value(""), output_field=CharField())
     return Q(_Same(word, Value(state)))

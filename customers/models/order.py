@@ -53,9 +53,9 @@ class Order(models.Model):
 class OrderLine(models.Model):
     """One product within an order. Quantity is positive; what came back is a ReturnLine."""
 
-    # No index of its own: `orderline_products` begins with it.
+    # No indexes of their own: those below begin with them.
     order = models.ForeignKey(Order, on_delete=models.CASCADE, db_index=False, related_name="lines", verbose_name=_("order"))
-    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="order_lines", verbose_name=_("product"))
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, db_index=False, related_name="order_lines", verbose_name=_("product"))
     quantity = models.PositiveIntegerField(_("quantity"))
     unit_amount = models.DecimalField(_("price each"), max_digits=14, decimal_places=4)
     position = models.PositiveIntegerField(_("line"), default=0)
@@ -68,6 +68,7 @@ class OrderLine(models.Model):
         indexes = [
             # Who bought a product: from the order to its products without reading the lines, which lie in the order of time.
             models.Index(fields=["order"], include=["product"], name="orderline_products"),
+            models.Index(fields=["product"], include=["order"], name="orderline_orders"),
         ]
 
     def __str__(self) -> str:

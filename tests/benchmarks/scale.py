@@ -66,7 +66,7 @@ def refresh(workers: int) -> tuple[float, float, list[int], dict[str, int]]:
     runs.plan(job.pk)
     planned = time.perf_counter() - began
     command = [sys.executable, "-m", "tests.benchmarks.scale_worker", str(job.pk)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _worker in range(workers)]  # noqa: S603 - our own program
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _worker in range(workers)]
     memory = [int(process.communicate()[0].split()[-1]) for process in processes]
     seconds = time.perf_counter() - began
     job = Job.objects.get(pk=job.pk)
