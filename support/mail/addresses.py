@@ -72,13 +72,13 @@ def conversation_at(address: str) -> Conversation:
 
 
 def contact_of(conversation: Conversation) -> str:
-    """Return where the visitor can be written to: the address given in the chat, else a proven customer's; '' for neither.
+    """Return where the visitor can be written to: a proven customer's address, else the one given in the chat; '' for neither.
 
-    Needs `customer`. A customer whom only staff has put beside the conversation is not written to: nobody has proven it.
+    Needs `customer`. What was typed before somebody proved who they are may be somebody else's at the same browser. A
+    customer whom only staff has put beside the conversation is not written to: nobody has proven it.
     """
-    if conversation.visitor_email:
-        return conversation.visitor_email
-    return conversation.customer.email if conversation.is_verified and conversation.customer is not None else ""
+    proven = conversation.customer.email if conversation.is_verified and conversation.customer is not None else ""
+    return proven or conversation.visitor_email
 
 
 def _mac(conversation: Conversation) -> str:

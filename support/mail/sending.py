@@ -10,12 +10,14 @@ import logging
 import smtplib
 import ssl
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from crm.core.errors import CrmError
 from support import conversations
 from support.mail import addresses, composing
 from support.mail.receiving import fail
@@ -44,7 +46,14 @@ def sweep(*, now: datetime) -> int:
     for conversation_id in owed(now=now):
         prepare(conversation_id=conversation_id, now=now)
     waiting = ConversationMail.objects.filter(state=MailState.WAITING, next_at__lte=now).order_by("pk").values_list("pk", flat=True)
-    return sum(hand_over(mail_id=pk, now=now) for pk in waiting[:AT_ONCE])
+    taken = 0
+    for pk in waiting[:AT_ONCE]:
+        try:
+            taken += hand_over(mail_id=pk, now=now)
+        except ServerAway:
+            # The others would only wait for it as long, and the worker has other work.
+            break
+    return taken
 
 
 def owed(*, now: datetime) -> list[int]:
@@ -83,7 +92,10 @@ def _lines(talk: Conversation, after: int, upto: int) -> "QuerySet[Message]":
 
 
 def hand_over(*, mail_id: int, now: datetime) -> bool:
-    """Give the mail to the server unless another worker is at it; returns whether the server took it. No transaction meanwhile."""
+    """Give the mail to the server unless another worker is at it; returns whether the server took it. No transaction meanwhile.
+
+    Raises ServerAway, with the attempt noted, where the server cannot be spoken to at all.
+    """
     claimed = ConversationMail.objects.filter(pk=mail_id, state=MailState.WAITING, next_at__lte=now).update(next_at=now + LEASE)
     if not claimed:
         return False
@@ -105,6 +117,8 @@ def hand_over(*, mail_id: int, now: datetime) -> bool:
     else:
         row.error, row.next_at = error.text[:200], now + PAUSES[row.attempts - 1]
     row.save(update_fields=["state", "sent_at", "error", "attempts", "next_at"])
+    if error is not None and error.is_away:
+        raise ServerAway
     return error is None
 
 
@@ -115,9 +129,19 @@ def _thread(row: ConversationMail) -> list[str]:
     return [str(each) for _, each in sorted([*ours, *theirs]) if each and "@no-id>" not in each]
 
 
+class ServerAway(CrmError):
+    code = "mail_server_away"
+    status = 503
+    message = "The mail server cannot be spoken to."
+
+
+@dataclass(frozen=True, slots=True)
 class _Failure:
-    def __init__(self, text: str, *, is_final: bool) -> None:
-        self.text, self.is_final = text, is_final
+    """Why a mail was not taken. is_final: trying again is useless. is_away: it is not about this mail."""
+
+    text: str
+    is_final: bool = False
+    is_away: bool = False
 
 
 def _submit(raw: bytes, *, sender: str, to: str) -> _Failure | None:
@@ -137,7 +161,7 @@ def _submit(raw: bytes, *, sender: str, to: str) -> _Failure | None:
         # A server that does not want us at all (login, greeting) is a matter of settings, and mended some day.
         return _Failure(f"{type(error).__name__} {error.smtp_code}", is_final=isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500)
     except (smtplib.SMTPException, OSError) as error:
-        return _Failure(type(error).__name__, is_final=False)
+        return _Failure(type(error).__name__, is_away=True)
     finally:
         if smtp is not None:
             with contextlib.suppress(smtplib.SMTPException, OSError):

@@ -94,7 +94,30 @@ def test_with_answers_switched_off_nothing_is_mailed(left: Conversation, agent: 
     assert sending.sweep(now=later(100)) == 0
 
 
-def test_a_server_that_is_away_gets_the_same_mail_later(left: Conversation, agent: User, box: Mailbox) -> None:
+def test_a_proven_address_stands_over_one_typed_before(left: Conversation, agent: User, box: Mailbox) -> None:
+    """Whoever typed it at the same browser is not the customer who logged in since."""
+    Conversation.objects.filter(pk=left.pk).update(is_verified=True, customer=CustomerFactory(email="known@mail.example"))
+    say(left, agent, "Your order is on its way.")
+
+    sending.sweep(now=later(100))
+
+    assert [mail["To"] for mail in box.mails] == ["known@mail.example"]
+
+
+def test_no_visitor_waits_for_a_server_that_another_has_found_away(
+    left: Conversation, agent: User, shop: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = conversations.open(source_id=shop.pk, visitor_id="f" * 32, visitor_email="two@mail.example", now=NOW)
+    for talk in (left, other):
+        say(talk, agent, "The green one.")
+    settings.CRM_SMTP_HOST, settings.CRM_SMTP_PORT = "127.0.0.1", 1
+
+    assert sending.sweep(now=later(200)) == 0
+
+    assert sorted(ConversationMail.objects.values_list("attempts", flat=True)) == [0, 1]
+
+
+def test_a_server_that_is_busy_gets_the_same_mail_later(left: Conversation, agent: User, box: Mailbox) -> None:
     say(left, agent, "The green one.")
     box.refuse_data = "451 busy"
     assert sending.sweep(now=later(100)) == 0
