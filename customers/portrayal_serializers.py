@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from customers.ml.aspects import ASPECTS
 from customers.models import Portrait
 from customers.portrayal.card import PortraitCard
 from customers.portrayal.statements import interval_level
@@ -25,6 +26,27 @@ class ReasonSerializer(serializers.Serializer[Any]):
     points = serializers.FloatField()
 
 
+class AspectSerializer(serializers.Serializer[Any]):
+    """A side of a purchase that the person's reviews speak of. praise, blame: reviews that say so; quotes as written."""
+
+    aspect = serializers.ChoiceField(choices=list(ASPECTS))
+    praise = serializers.IntegerField()
+    blame = serializers.IntegerField()
+    praise_quotes = serializers.ListField(child=serializers.CharField())
+    blame_quotes = serializers.ListField(child=serializers.CharField())
+
+
+class IntentionSerializer(serializers.Serializer[Any]):
+    """Of those who write like the person's newest review, the share that orders again within `days`; usual_share of all reviewers."""
+
+    share = serializers.FloatField()
+    usual_share = serializers.FloatField()
+    days = serializers.IntegerField()
+    clause = serializers.CharField()
+    written_at = serializers.DateTimeField()
+    version = serializers.IntegerField()
+
+
 class PortraitSerializer(serializers.ModelSerializer[Portrait]):
     """What the models say of a customer; `versions` names the model behind each figure, 0 for a stated baseline.
 
@@ -40,6 +62,8 @@ class PortraitSerializer(serializers.ModelSerializer[Portrait]):
     churn_reasons = serializers.SerializerMethodField()
     tastes = serializers.DictField(read_only=True)
     changes = serializers.DictField(read_only=True)
+    review_aspects = serializers.SerializerMethodField()
+    purchase_intention = serializers.SerializerMethodField()
     paragraph = serializers.SerializerMethodField()
     next_step = serializers.SerializerMethodField()
 
@@ -49,7 +73,7 @@ class PortraitSerializer(serializers.ModelSerializer[Portrait]):
             "customer", "stage", "stage_probabilities", "rfm_group", "recency_score", "frequency_score", "monetary_score", "is_cold", "p_active", "p_churn",
             "churn_base", "churn_reasons", "p_purchase_30", "p_return", "expected_orders_30", "expected_orders_90", "expected_orders_90_interval",
             "expected_orders_365", "next_order_on", "value_30", "value_90", "value_365", "value_365_interval", "interval_level", "currency", "sentiment",
-            "reviews_count", "tastes", "changes", "paragraph", "next_step", "reasons", "versions", "as_of", "refreshed_at",
+            "reviews_count", "review_aspects", "purchase_intention", "tastes", "changes", "paragraph", "next_step", "reasons", "versions", "as_of", "refreshed_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -76,6 +100,15 @@ class PortraitSerializer(serializers.ModelSerializer[Portrait]):
     @extend_schema_field(ReasonSerializer(many=True))
     def get_churn_reasons(self, _row: Portrait) -> list[dict[str, Any]]:
         return [{"code": step.code, "text": step.text, "points": step.points} for step in self.card.risk.steps] if self.card.risk else []
+
+    @extend_schema_field(AspectSerializer(many=True))
+    def get_review_aspects(self, _row: Portrait) -> Any:
+        return AspectSerializer(self.card.reviews.aspects, many=True).data
+
+    @extend_schema_field(IntentionSerializer(allow_null=True))
+    def get_purchase_intention(self, _row: Portrait) -> Any:
+        told = self.card.reviews.intention
+        return IntentionSerializer(told).data if told else None
 
     def get_paragraph(self, _row: Portrait) -> str:
         return self.card.paragraph.text

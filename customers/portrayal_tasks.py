@@ -62,5 +62,7 @@ def rebuild_months(**_unknown: object) -> None:
 
     as_of = clock.now()
     with locks.held_by_session("rebuild-months") as mine:
-        if mine and snapshots.is_wanted(as_of=as_of) and sum(month.customers for month in snapshots.rebuild(as_of=as_of)):
+        if not mine or not snapshots.is_wanted(as_of=as_of):
+            return
+        if sum(month.customers for month in snapshots.rebuild(as_of=as_of)):
             portrait.refresh(as_of=as_of, cause=snapshots.CAUSE)

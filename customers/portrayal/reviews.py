@@ -22,18 +22,26 @@ UNUSABLE = (modelstore.ModelMissing, modelstore.ModelCorrupt, modelstore.ModelIn
 
 @dataclass(frozen=True, slots=True)
 class Intention:
-    """chance, usual: of another order within `days` of the review, of such a review and of any, in words.
+    """share, usual_share: of another order within `days` of the review, of such a review and of any.  chance, usual: in words.
 
     clause: the part of the text that weighs most, '' where none does.  tone: above or below the usual.
     """
 
-    chance: str
-    usual: str
+    share: float
+    usual_share: float
+    days: int
     clause: str
-    days: str
     tone: str
     written_at: datetime
     version: int
+
+    @property
+    def chance(self) -> str:
+        return formats.percent(self.share)
+
+    @property
+    def usual(self) -> str:
+        return formats.percent(self.usual_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,4 @@ def _intention(body: str, written_at: datetime, chance: float, version: int | No
         return None
     rises = chance >= model.base_
     clause = next((part.text for part in model.explain(body) if (part.effect > 0) is rises and abs(part.effect) >= LEAST_EFFECT), "")
-    return Intention(
-        formats.percent(chance), formats.percent(model.base_), clause, formats.number(model.days_), "success" if rises else "danger", written_at, version
-    )
+    return Intention(chance, model.base_, model.days_, clause, "success" if rises else "danger", written_at, serving.version)

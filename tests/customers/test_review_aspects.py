@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
+from crm.core.api import keys
 from customers import review_aspects
 from customers.insights import pages, segments
 from customers.models import Customer, Product, Review
@@ -75,6 +76,17 @@ def test_the_portrait_quotes_reviews_even_those_not_read_yet(client: Client) -> 
 
     assert "praised 0, blamed 2" in page
     assert '<q class="fine">Delivery was slow</q>' in page or '<q class="fine">物流太慢了</q>' in page
+
+
+def test_the_partner_api_tells_the_same(client: Client) -> None:
+    customer = PortraitFactory(reviews_count=1).customer
+    wrote("Delivery was slow.", customer=customer)
+    _key, secret = keys.create(name="Partner", scopes=["customers:read"], sources=[])
+
+    told = client.get(f"/api/v1/customers/{customer.public_id}/portrait", HTTP_AUTHORIZATION=f"Bearer {secret}").json()
+
+    assert told["review_aspects"] == [{"aspect": "delivery", "praise": 0, "blame": 1, "praise_quotes": [], "blame_quotes": ["Delivery was slow"]}]
+    assert told["purchase_intention"] is None
 
 
 def test_insights_count_by_product_and_make_a_segment_of_those_who_complained(client: Client) -> None:
