@@ -240,9 +240,10 @@ def _estimate(people: QuerySet[Customer]) -> int:
     ends = Customer.objects.aggregate(low=Min("pk"), high=Max("pk"))
     low, width = ends["low"] or 0, (ends["high"] or 0) - (ends["low"] or 0) + 1
     # The middles of equal stretches would meet a pattern of the ids; steps of the golden ratio within them do not.
-    asked = [low + int((place + place * 0.618033988749895 % 1) * width / SAMPLED) for place in range(SAMPLED)]
+    size = min(SAMPLED, width)
+    asked = [low + int((place + place * 0.618033988749895 % 1) * width / size) for place in range(size)]
     hits = people.filter(_Among("pk", asked)).count()
-    return rounded(hits * width / SAMPLED, figures=1 if hits < FEW_SAMPLED else 2)
+    return rounded(hits * width / size, figures=1 if hits < min(FEW_SAMPLED, size) else 2)
 
 
 def _key(question: str) -> str:

@@ -48,29 +48,31 @@ def refreshes() -> Iterator[str]:
     """Yield a line per number of workers, and how many times as fast the last was as the first."""
     taken: dict[int, float] = {}
     for workers in WORKERS:
-        planned, taken[workers], memory, versions = refresh(workers)
+        planned, taken[workers], told, versions = refresh(workers)
+        memory, here, there = zip(*told, strict=True)
         target = f"   target {TARGET_SECONDS[CUSTOMERS]} s on two cores" if CUSTOMERS in TARGET_SECONDS else ""
         yield (
             f"refresh, {CUSTOMERS:,} customers, {workers} workers: {taken[workers]:,.0f} s ({planned:,.0f} s of it measuring the shop), "
             f"{CUSTOMERS / taken[workers]:,.0f} customers/s, peak {' + '.join(f'{each:,}' for each in memory)} MB{target}"
         )
+        yield f"  processor seconds: {sum(here)} in Python, {sum(there)} in the database; 1-minute load of the machine at the end {os.getloadavg()[0]:.1f}"
         yield f"  models: {', '.join(f'{task} {version}' for task, version in versions.items())} (0: the baseline serves)"
     if len(WORKERS) > 1:
         yield f"  {WORKERS[-1]} workers against {WORKERS[0]}: {taken[WORKERS[0]] / taken[WORKERS[-1]]:.2f} times as fast   target 1.6 on two cores"
 
 
-def refresh(workers: int) -> tuple[float, float, list[int], dict[str, int]]:
-    """Refresh everybody; return (seconds of planning, seconds in all, each worker's peak memory in MB, versions served)."""
+def refresh(workers: int) -> tuple[float, float, list[tuple[int, ...]], dict[str, int]]:
+    """Refresh everybody; return (seconds of planning, seconds in all, what each worker printed, versions served)."""
     began = time.perf_counter()
     job = runs.start(as_of=clock.now(), cause="benchmark")
     runs.plan(job.pk)
     planned = time.perf_counter() - began
     command = [sys.executable, "-m", "tests.benchmarks.scale_worker", str(job.pk)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _worker in range(workers)]
-    memory = [int(process.communicate()[0].split()[-1]) for process in processes]
+    told = [tuple(int(word) for word in process.communicate()[0].split()[-3:]) for process in processes]
     seconds = time.perf_counter() - began
     job = Job.objects.get(pk=job.pk)
     assert job.result == {"customers": CUSTOMERS}, (job.state, job.result, job.error)
     run = PortraitRun.objects.get(pk=job.pk)
     assert run.yardstick is not None
-    return planned, seconds, memory, run.yardstick["versions"]
+    return planned, seconds, told, run.yardstick["versions"]

@@ -1,17 +1,39 @@
-"""One worker of a shared refresh, as a process of its own: `python -m tests.benchmarks.scale_worker JOB`; prints its peak memory in MB."""
+"""One worker of a shared refresh, as a process of its own: `python -m tests.benchmarks.scale_worker JOB`.
 
+Prints its peak memory in MB, its seconds of processor time, and those of its database session (0 where the server is not
+on this machine): figures that say the same on a busy machine as on a quiet one.
+"""
+
+import os
 import resource
 import sys
+import time
+from pathlib import Path
 
 import django
 
 
 def main(job_id: int) -> None:
     django.setup()
+    from django.db import connection
+
     from customers.portrait import runs
 
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    began, began_there = time.process_time(), _processor_seconds(backend)
     runs.work(job_id)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    here, there = time.process_time() - began, _processor_seconds(backend) - began_there
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, round(here), round(there))
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
