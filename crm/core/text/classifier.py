@@ -67,8 +67,8 @@ class TextClassifier(Stored):
 
     seed: decides folds and first weights only; the same texts and seed give the same model.
     use_encoder: None = if available.  expected_out_of_scope: see ScopeGate; None = as scope.py says.  exemplar_limit: rows beyond which the
-    linear head is used.  finetune: a fine-tuned transformer joins too, "auto" where that pays and fits `seconds`;
-    base: the transformer it starts from, see finetune.  say: told of progress.  cancelled: asked whether to stop.
+    linear head is used.  finetune: a fine-tuned transformer joins too; "auto" = the encoder's upper layers
+    where roster.py finds that they pay.  base: the transformer it starts from, see finetune.  say: told of progress.  cancelled: asked whether to stop.
 
     After `fit`: `classes_`, `uses_encoder_`, `gate_` (None where every text is in scope), `members_` and `blend_`,
     `candidates_` (accuracy of each member alone, out of sample), `notes_`, `description_`, and, not saved with the model,

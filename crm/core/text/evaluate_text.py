@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="always",
         default="auto",
-        help="fine-tune a transformer and join it in; auto (default): where classes are few and it takes minutes",
+        help="always: fine-tune a whole transformer and join it in; auto (default): the encoder's upper layers, where minutes suffice",
     )
     parser.add_argument("--base", metavar="ID|PATH", default="", help="with --finetune: the transformer to start from (default: the packaged one)")
 

@@ -36,9 +36,9 @@ RATE, HEAD_RATE, DECAY, WARMUP, SMOOTHING = 2e-4, 2e-3, 0.01, 0.1, 0.05
 # Length of the mean's direction before the new layer: softmax over cosines of 1 at most could be sure of nothing.
 SCALE = 15.0
 # Passes over the rows: few rows need more of them. (rows up to, epochs)
-EPOCHS = ((1_000, 12), (4_000, 6), (20_000, 4), (60_000, 2))
-# Fewer rows teach these layers less than they forget; more do not fit in memory (up to 70 kB each) and time.
-FEWEST_ROWS, MOST_ROWS = 500, 20_000
+EPOCHS = ((4_000, 6), (20_000, 4))
+# Of fewer rows too few are left to weigh and calibrate on; more do not fit in memory (up to 70 kB each) and time.
+FEWEST_ROWS, MOST_ROWS = 1_000, 20_000
 # One pass of training costs this many bare forward passes of the whole encoder: with half-precision arithmetic, without.
 PASS_COST = (0.6, 1.1)
 # Architectures whose layers are BERT's, whatever their vocabulary.
@@ -68,7 +68,7 @@ def seconds_needed(texts: Sequence[str]) -> float:
 
 
 def epochs_for(rows: int) -> int:
-    return next((passes for most, passes in EPOCHS if rows <= most), 1)
+    return next((passes for most, passes in EPOCHS if rows <= most), EPOCHS[-1][1])
 
 
 class UpperLayersMember:
