@@ -75,7 +75,7 @@ def test_the_portrait_quotes_reviews_even_those_not_read_yet(client: Client) -> 
     page = client.get(reverse("customers:detail", args=[customer.pk])).content.decode()
 
     assert "praised 0, blamed 2" in page
-    assert '<q class="fine">Delivery was slow</q>' in page or '<q class="fine">物流太慢了</q>' in page
+    assert '<q class="fine" lang="en">Delivery was slow</q>' in page or '<q class="fine" lang="zh-Hans">物流太慢了</q>' in page
 
 
 def test_the_partner_api_tells_the_same(client: Client) -> None:

@@ -133,6 +133,12 @@ def tone_for(state: object) -> str:
 
 
 @register.filter
+def script_lang(text: object) -> str:
+    """Return the HTML language of a text whose language nobody stated, by its script: zh-Hans with Han characters, else en."""
+    return "zh-Hans" if any("\u4e00" <= letter <= "\u9fff" for letter in str(text)) else "en"
+
+
+@register.filter
 def undo_url(message: Message) -> str:
     """Return the path a message's Undo posts to, given as extra_tags="undo=/path/", or nothing."""
     return next((tag.removeprefix(UNDO_TAG) for tag in (message.extra_tags or "").split() if tag.startswith(UNDO_TAG)), "")
