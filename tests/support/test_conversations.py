@@ -208,7 +208,9 @@ def test_read_marks_move_only_forward_and_never_past_the_end(talk: Conversation)
     assert (moved, talk.agent_read_seq) == ([True, False, True, False], 2)
 
 
-@pytest.mark.parametrize("email", ["", "lin", "lin@", "lin@localhost", "a b@mail.example", "lin@mail.example\nBcc: x@y.example", "林@mail.example", "a" * 250 + "@mail.example"])
+@pytest.mark.parametrize(
+    "email", ["", "lin", "lin@", "lin@localhost", "a b@mail.example", "lin@mail.example\nBcc: x@y.example", "林@mail.example", "a" * 250 + "@mail.example"]
+)
 def test_an_address_nobody_can_write_to_is_refused(talk: Conversation, email: str) -> None:
     with pytest.raises(conversations.EmailBad):
         conversations.leave_address(conversation_id=talk.pk, email=email, now=NOW)
