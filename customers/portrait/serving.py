@@ -90,14 +90,14 @@ def version_of(task: str) -> int:
 
 
 def read_reviews(as_of: datetime) -> tuple[int, int, str]:
-    """Have the serving sentiment model read the reviews it has not read yet, newest first.
+    """Have the serving sentiment model read the reviews it has not read yet, newest first, but of people who refuse it.
 
     Returns (how many, its version, why none where there is none); version 0 means that the stars count.
     """
     try:
         reader = modelstore.build("sentiment", sentiment_model)
         number = version_of("sentiment")
-        unread = Review.objects.exclude(body="").filter(written_at__lte=as_of).exclude(sentiment_version=number)
+        unread = Review.objects.exclude(body="").filter(written_at__lte=as_of).exclude(sentiment_version=number).exclude(customer__profiling_refused=True)
         rows = list(unread.order_by("-written_at", "-id").values_list("pk", "body")[:MOST_REVIEWS])
         for begin in range(0, len(rows), REVIEW_BATCH):
             part = rows[begin : begin + REVIEW_BATCH]
