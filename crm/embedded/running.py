@@ -135,7 +135,15 @@ class Running:
             return False
         if _untrained() and not self.stopping:
             # A model that cannot be trained yet says so on its page and rests on its baseline: no reason not to start.
-            self._step("train", "retrain", "--all", "--jobs", str(min(4, os.cpu_count() or 1)), what="training the first models", failed="not all could be trained; their pages say why")
+            self._step(
+                "train",
+                "retrain",
+                "--all",
+                "--jobs",
+                str(min(4, os.cpu_count() or 1)),
+                what="training the first models",
+                failed="not all could be trained; their pages say why",
+            )
         return not self.stopping
 
     def _fill(self) -> bool:
