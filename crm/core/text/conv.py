@@ -38,6 +38,8 @@ BATCH = 64
 class ConvolutionMember:
     """size: numbers per embedding and per filter width.  epochs: passes; more learn the rows by heart.
 
+    Texts the encoder reads score 0 everywhere.
+
     After `fit`: `units_`, `pairs_` (kept hashes, ascending) and `arrays_`, the network's weights by name.
     """
 
@@ -55,7 +57,8 @@ class ConvolutionMember:
         from torch.nn.functional import cross_entropy
 
         texts = [_units(text) for text in material.texts]
-        kept = np.flatnonzero(~held_out)
+        # Texts the encoder reads are left to members that live on it; all of them then stay rows to weigh those by.
+        kept = np.flatnonzero(~held_out & ~material.read)
         self.units_ = _commonest([unit for row in kept for unit in texts[row][0].tolist()], UNITS)
         self.pairs_ = _commonest([pair for row in kept for pair in texts[row][1].tolist()], PAIRS)
         self.classes_ = classes
@@ -83,12 +86,17 @@ class ConvolutionMember:
         self.arrays_ = {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
         self._network: Any = network.eval()
         scores = np.full((len(codes), classes), np.nan, dtype=np.float32)
-        judged = np.flatnonzero(held_out)
+        judged = np.flatnonzero(held_out & ~material.read)
         scores[judged] = self._scores([ids[row] for row in judged])
+        scores[material.read] = 0
         return scores
 
     def scores(self, material: Material) -> Floats:
-        return self._scores([self._ids(*_units(text)) for text in material.texts])
+        result = np.zeros((len(material.texts), self.classes_), dtype=np.float32)
+        unread = np.flatnonzero(~material.read).tolist()
+        if unread:
+            result[unread] = self._scores([self._ids(*_units(material.texts[row])) for row in unread])
+        return result
 
     def _scores(self, ids: Sequence[NDArray[np.int64]]) -> Floats:
         import torch

@@ -165,6 +165,18 @@ def test_two_classes_have_no_gate():
     assert model.predict(["anything"]).in_scope.all()
 
 
+@pytest.mark.parametrize(("few", "glosses"), [(3, True), (8, False)])
+def test_many_texts_do_without_glosses_only_where_classes_are_few(few, glosses, monkeypatch):
+    monkeypatch.setattr("crm.core.text.classifier.MANY_TEXTS", 50)
+    monkeypatch.setattr("crm.core.text.classifier.FEW_CLASSES", few)
+    model = TextClassifier().fit(*toy())
+
+    chinese = model._material(["我的包裹到哪里了"], model.ngrams_.transform(["我的包裹到哪里了"]))
+
+    assert bool(chinese.features.weight[0] > 0) == glosses
+    assert model.predict(["我的包裹到哪里了"]).labels.tolist() == ["status"]
+
+
 def test_repeats_count_once():
     texts, labels, _ = toy()
     once = TextClassifier(use_encoder=False).fit(texts, labels)

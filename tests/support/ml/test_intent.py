@@ -84,7 +84,7 @@ def shipped(language: str) -> tuple[list[str], list[str], list[str]]:
 
 
 @pytest.mark.slow
-def test_shipped_examples_teach_both_languages_within_a_minute(capsys):
+def test_shipped_examples_teach_both_languages_within_ninety_seconds(capsys):
     import time
 
     (english, english_labels, english_outside), (chinese, chinese_labels, chinese_outside) = shipped("en"), shipped("zh-hans")
@@ -96,7 +96,7 @@ def test_shipped_examples_teach_both_languages_within_a_minute(capsys):
     judgement = judge(model, TextClassifier(use_encoder=False).fit(texts, labels, outside), slices=slices)
 
     public_data.show(capsys, f"shipped intents, leave-one-out, {seconds:.0f} s: {judgement.metrics}\n{judgement.report.tables[0].rows}")
-    assert seconds < 60
+    assert seconds < 90
     assert judgement.metrics["accuracy"] > 0.75
     assert judgement.metrics["accuracy"] > judgement.baseline["accuracy"] + 0.05
     assert judgement.metrics["calibration_error"] < 0.04
