@@ -77,8 +77,8 @@ CONSENT_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH)
 
 
 def find_customer(customer_id: int) -> Customer:
-    """Return the row with portrait and source. Raises NotFound."""
-    customer = Customer.objects.select_related("portrait", "source").filter(pk=customer_id).first()
+    """Return the row with portrait, the numbers behind it, and source. Raises NotFound."""
+    customer = Customer.objects.select_related("portrait", "portrait_features", "source").filter(pk=customer_id).first()
     if customer is None:
         raise NotFound
     return customer

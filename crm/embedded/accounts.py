@@ -102,6 +102,8 @@ def die_with_parent(parent: int, death_signal: signal.Signals) -> None:
     """Ask Linux to send the calling process a signal when its parent ends, even by kill -9. Does nothing elsewhere."""
     if not sys.platform.startswith("linux"):
         return
+    # Between fork and exec the parent's own handler is still ours: it would take the signal and let us live on.
+    signal.signal(death_signal, signal.SIG_DFL)
     _prctl(PR_SET_PDEATHSIG, death_signal)
     if os.getppid() != parent:  # it ended between the fork and the line above
         os.kill(os.getpid(), death_signal)

@@ -27,15 +27,16 @@ def pack(table: FeatureTable) -> list[bytes]:
     return [raw[begin : begin + width] for begin in range(0, len(raw), width)] if width else [b""] * len(table)
 
 
-def stored(*, customer_id: int) -> dict[str, float] | None:
+def stored(*, customer_id: int, loaded: PortraitFeatures | None = None) -> dict[str, float] | None:
     """Return the numbers the customer's portrait was made of, missing ones left out; None without a portrait.
 
-    Also None where a newer program computes other features than those kept: the next refresh writes them anew.  One query.
+    Also None where a newer program computes other features than those kept: the next refresh writes them anew.
+    loaded: the row, where the caller has read it along with the customer's; without it, one query.
     """
     from customers.features.builder import names
 
-    row = PortraitFeatures.objects.filter(customer_id=customer_id).values("recipe", "values").first()
-    if row is None or row["recipe"] != recipe_of(names()):
+    row = loaded or PortraitFeatures.objects.filter(customer_id=customer_id).first()
+    if row is None or row.recipe != recipe_of(names()):
         return None
-    values = np.frombuffer(bytes(row["values"]), dtype="<f4")
+    values = np.frombuffer(bytes(row.values), dtype="<f4")
     return {name: float(value) for name, value in zip(names(), values, strict=True) if np.isfinite(value)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -127,13 +127,13 @@ class Lifecycle:
         orders = np.asarray(history.orders, dtype=float)
         silence = np.maximum(np.asarray(history.silence_days, dtype=float), 0.0)
         mean, spread = self._personal_gap(orders - 1, history.mean_log_gap)
-        quantile = norm.cdf((np.log(np.maximum(silence, 0.5)) - mean) / spread)
+        quantile = ndtr((np.log(np.maximum(silence, 0.5)) - mean) / spread)
         # The long gap must be judged by the rhythm before it, or it would excuse itself.
         earlier = np.maximum(orders - 2, 0)
         last_log = np.log(np.maximum(np.asarray(history.last_gap_days, dtype=float), 1.0))
         earlier_sum = np.asarray(history.mean_log_gap, dtype=float) * np.maximum(orders - 1, 0) - last_log
         earlier_mean, earlier_spread = self._personal_gap(earlier, np.where(earlier > 0, earlier_sum / np.maximum(earlier, 1), 0.0))
-        came_back = (orders >= 2) & (norm.cdf((last_log - earlier_mean) / earlier_spread) > self.lapsed_quantile)
+        came_back = (orders >= 2) & (ndtr((last_log - earlier_mean) / earlier_spread) > self.lapsed_quantile)
         inactive = np.zeros(len(orders), dtype=bool)
         if p_active is not None:
             inactive = (np.asarray(p_active, dtype=float) < self.least_p_active) & (orders >= 2)

@@ -108,7 +108,10 @@ def worked_out(row: Portrait, *, task: str) -> list[dict[str, Any]]:
     champion = modelstore.champion(task)
     if champion is None or champion.version != version:
         return []
-    kept = features.stored(customer_id=row.customer_id)
+    # Read along with the customer's row on that person's page.
+    customer = row._state.fields_cache.get("customer")
+    loaded = customer._state.fields_cache.get("portrait_features") if customer else None
+    kept = features.stored(customer_id=row.customer_id, loaded=loaded)
     if kept is None:
         return []
     try:

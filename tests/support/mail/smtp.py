@@ -21,7 +21,8 @@ def _serving(protocol: Callable[[asyncio.AbstractEventLoop], asyncio.Protocol]) 
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        # In its own thread: closing from here races with a connection that ends there.
+        loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         for task in asyncio.all_tasks(loop):
