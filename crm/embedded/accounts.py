@@ -103,7 +103,8 @@ def die_with_parent(parent: int, death_signal: signal.Signals) -> None:
     if not sys.platform.startswith("linux"):
         return
     # Between fork and exec the parent's own handler is still ours: it would take the signal and let us live on.
-    signal.signal(death_signal, signal.SIG_DFL)
+    if death_signal != signal.SIGKILL:
+        signal.signal(death_signal, signal.SIG_DFL)
     _prctl(PR_SET_PDEATHSIG, death_signal)
     if os.getppid() != parent:  # it ended between the fork and the line above
         os.kill(os.getpid(), death_signal)
