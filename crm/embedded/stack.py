@@ -64,7 +64,7 @@ def worker(queue: str, *, env: dict[str, str], before: Callable[[], None] | None
     return Program(
         queue,
         command + _POOLS[queue] + quiet,
-        env,
+        env | {"PERENNIAL_SUPERVISOR": str(os.getpid())},
         grace_seconds=8,
         harder=signal.SIGQUIT,
         orphaned=signal.SIGQUIT,
