@@ -164,6 +164,10 @@ class ScopeGate:
         return result
 
 
+# Columns of `signals`, and how many of them a gate that sees all members has of those besides.
+OF_HEAD, OF_ALL = 4, 2
+
+
 def signals(scores: Floats, nearest: Floats, *, classes: int) -> Floats:
     """Return what the gate looks at, (n, 4): best score, its lead, the out-of-scope column's score, nearest exemplar.
 

@@ -8,7 +8,7 @@ from crm.core.text.blend import Blend
 from crm.core.text.heads import ExemplarHead, LinearHead
 from crm.core.text.ngrams import NgramFeatures
 from crm.core.text.roster import KINDS, Member
-from crm.core.text.scope import Calibration, ScopeGate
+from crm.core.text.scope import OF_ALL, OF_HEAD, Calibration, ScopeGate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,4 +113,8 @@ class Stored:
             gate.mean_, gate.spread_, gate.weights_ = (tensors[f"gate.{name}"] for name in ("mean", "spread", "weights"))
             for name, value in config["gate"].items():
                 setattr(gate, f"{name}_", value)
+            # A gate of another development state: better no model than an error with every message.
+            wanted = OF_HEAD + OF_ALL * model.gate_sees_all_
+            if len(gate.weights_) != wanted:
+                raise ValueError(f"its gate weighs {len(gate.weights_)} signals instead of {wanted}")
         return model

@@ -92,6 +92,13 @@ def test_other_format_is_refused(fitted):
         TextClassifier.from_tensors(tensors, config | {"format": 99})
 
 
+def test_gate_of_other_signals_is_refused(fitted):
+    tensors, config = fitted.to_tensors()
+
+    with pytest.raises(ValueError, match="signals"):
+        TextClassifier.from_tensors(tensors, config | {"gate_sees_all": not config["gate_sees_all"]})
+
+
 def test_model_of_another_encoder_is_refused(fitted):
     tensors, config = fitted.to_tensors()
 
