@@ -16,11 +16,16 @@ AT_LOAD = frozenset({"Document", "Stylesheet", "Script", "Image", "Font", "Manif
 
 @dataclass(slots=True)
 class Visit:
-    """What one cold visit did. wire_bytes: of all answers, headers included, compressed as sent."""
+    """What one cold visit did. bytes_of: largest answer of each address, headers included, compressed as sent."""
 
-    wire_bytes: int = 0
+    bytes_of: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of the page and all it loads; what it asks for again, as on a machine too busy for silence, counts once."""
+        return sum(self.bytes_of.values())
 
     @property
     def at_load(self) -> list[str]:
@@ -38,8 +43,10 @@ def watched(context: BrowserContext, own: str | tuple[str, ...]) -> Iterator[tup
     line.send("Network.enable")
     line.send("Network.setCacheDisabled", {"cacheDisabled": True})
 
+    address: dict[str, str] = {}
+
     def asked(event: dict[str, Any]) -> None:
-        url = event["request"]["url"]
+        url = address[event["requestId"]] = event["request"]["url"]
         if url.startswith(("data:", "blob:", "about:")):
             return
         visit.requests.append((event.get("type", ""), url))
@@ -47,7 +54,8 @@ def watched(context: BrowserContext, own: str | tuple[str, ...]) -> Iterator[tup
             visit.faults.append(f"foreign request: {url}")
 
     def arrived(event: dict[str, Any]) -> None:
-        visit.wire_bytes += int(event["encodedDataLength"])
+        url = address.get(event["requestId"], event["requestId"])
+        visit.bytes_of[url] = max(visit.bytes_of.get(url, 0), int(event["encodedDataLength"]))
 
     line.on("Network.requestWillBeSent", asked)
     line.on("Network.loadingFinished", arrived)
