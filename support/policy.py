@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
-from crm.core import audit
+from crm.core import audit, rows
 from crm.core.errors import CrmError
 from crm.core.learning import modelstore
 from crm.core.models import ModelVersion, User
@@ -29,6 +29,8 @@ TASK = "intents"
 # As support/ml/heldout.py names its arrays; pages may not import ml.
 PREFIX = "heldout."
 LANGUAGES = ("en", "zh-hans")
+# As PolicyChoice is ordered; asked with every chat message.
+_NEWEST_CHOICE = "SELECT answer_from, clarify_from, scope_from FROM support_policychoice WHERE version = %s ORDER BY chosen_at DESC, id DESC LIMIT 1"
 # Points of the coverage/accuracy curve.
 CURVE_POINTS = 21
 
@@ -105,8 +107,8 @@ class Split:
 
 def in_force(*, version: int, trained: Thresholds) -> Thresholds:
     """Return the thresholds that decide for a version: the newest choice, else those of its training. One query."""
-    chosen = PolicyChoice.objects.filter(version=version).values_list("answer_from", "clarify_from", "scope_from").first()
-    return trained if chosen is None else Thresholds(*chosen)
+    chosen = rows.prepared(_NEWEST_CHOICE, (version,))
+    return Thresholds(*chosen[0]) if chosen else trained
 
 
 def choose(*, version: int, thresholds: Thresholds, by: User, now: datetime) -> PolicyChoice:

@@ -30,6 +30,7 @@ from crm.core import audit, locks
 from crm.core.errors import CrmError
 from crm.core.models import ModelVersion, User
 from crm.core.models.learning import ModelState
+from crm.core.rows import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,7 +196,16 @@ def build(task: str, make: Callable[[LoadedModel], Built], *, version: ModelVers
     `make` must be a module-level function: its name is part of what is remembered.  version: the champion, where the caller
     has it already; saves a query.
     """
-    version = version or champion(task)
+    what = f"{make.__module__}.{make.__qualname__}"
+    if version is None:
+        # Asked for with every chat message: the number alone tells whether what is remembered still serves.
+        serving = prepared(_SERVING, (task, ModelState.CHAMPION.value))
+        with _memory_lock:
+            known = _memory.get(task, {})
+            if serving and (serving[0][0], what) in known:
+                ready: Built = known[serving[0][0], what]
+                return ready
+        version = champion(task) if serving else None
     if version is None:
         raise ModelMissing(f"No trained model serves {task!r} yet.", task=task)
 
@@ -205,7 +215,7 @@ def build(task: str, make: Callable[[LoadedModel], Built], *, version: ModelVers
         except (ValueError, KeyError, TypeError) as error:
             raise ModelIncompatible(f"{version} was saved by other code and must be retrained ({error}).", task=task) from error
 
-    return _remembered(version, f"{make.__module__}.{make.__qualname__}", made)
+    return _remembered(version, what, made)
 
 
 def promote(version_id: int, *, actor: User | None, at: datetime) -> ModelVersion:
@@ -306,6 +316,7 @@ def jsonable(value: Any) -> Any:
 
 # Two versions of each task at most: the one that serves and the one just replaced, still used by a running request.
 _MEMORY_PER_TASK = 4
+_SERVING = "SELECT id FROM core_modelversion WHERE task = %s AND state = %s"
 _memory: dict[str, dict[tuple[int, str], Any]] = {}
 _memory_lock = threading.RLock()
 

@@ -96,6 +96,7 @@ class NgramMember:
                 slope, offset = np.vstack([-slope[0], slope[0]]), np.array([-offset[0], offset[0]])
             self.coefficients_[place][model.classes_] = slope
             self.intercept_[model.classes_] = self.intercept_[model.classes_] + offset if two else offset
+        self.coefficients_ = _by_ngram(self.coefficients_)
 
     def _seen(self, material: Material) -> sparse.csr_matrix:
         ngrams = material.features.ngrams
@@ -131,6 +132,7 @@ class NgramMember:
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
         member = cls(penalty=float(config["penalty"]), words_only=bool(config["words_only"]), seed=int(config["seed"]))
         member.coefficients_, member.intercept_, member.ratio_ = (tensors[name] for name in ("coefficients", "intercept", "ratio"))
+        member.coefficients_ = _by_ngram(member.coefficients_)
         return member
 
 
@@ -215,6 +217,12 @@ def _log_count_ratio(ngrams: sparse.csr_matrix, codes: Codes) -> Floats:
     for_it, against = (1 + np.asarray(occurs[codes == code].sum(0))[0] for code in (1, 0))
     ratio: Floats = np.log((for_it / for_it.sum()) / (against / against.sum())).astype(np.float32)
     return ratio
+
+
+def _by_ngram(coefficients: Floats) -> Floats:
+    """Return the same (views, k, c) with each n-gram's weights side by side in memory: a text's product copies the whole otherwise."""
+    result: Floats = np.ascontiguousarray(coefficients.transpose(0, 2, 1)).transpose(0, 2, 1)
+    return result
 
 
 def _lengths(rows: sparse.csr_matrix) -> NDArray[np.float64]:

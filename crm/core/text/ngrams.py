@@ -66,6 +66,7 @@ class NgramFeatures:
         self.words = words
         self.fewest = fewest
         self.bits = bits
+        self._blank = int(_columns_of([" "], bits)[0])
         common = {"n_features": 1 << bits, "alternate_sign": False, "norm": None, "dtype": np.float32, "lowercase": False}
         self._blocks = (
             HashingVectorizer(analyzer="char_wb", ngram_range=characters, **common),
@@ -123,7 +124,7 @@ class NgramFeatures:
             return sparse.csr_matrix((0, 2 << self.bits), dtype=np.float32)
         hashed = sparse.hstack([block.transform(cleaned) for block in self._blocks], format="csr")
         # The lone blank at word edges is an n-gram of one character too, and says nothing.
-        hashed.data[hashed.indices == _columns_of([" "], self.bits)[0]] = 0
+        hashed.data[hashed.indices == self._blank] = 0
         hashed.eliminate_zeros()
         # Callers may pass texts without a single n-gram; hstack then widens the index type, and liblinear wants int32.
         hashed.indices, hashed.indptr = hashed.indices.astype(np.int32), hashed.indptr.astype(np.int32)

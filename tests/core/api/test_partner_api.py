@@ -206,10 +206,11 @@ def test_rate_limit_answers_429_with_retry_after(settings) -> None:
 
     answers = [client.get("/api/v1/customers") for _ in range(5)]
 
-    # A minute may turn over between the calls, so at least the last of five is refused.
+    # A minute may turn over between two of the calls: of five, one minute then still holds three.
     assert answers[0]["RateLimit-Limit"] == "2"
-    assert answers[-1].status_code == 429
-    assert 1 <= int(answers[-1]["Retry-After"]) <= 61
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert 1 <= int(refused[0]["Retry-After"]) <= 61
 
 
 def test_addresses_work_with_and_without_slash_and_never_redirect() -> None:
