@@ -21,7 +21,7 @@ from customers import buyers, pieces
 from customers.models import Customer, OrderLine
 from customers.models.consent import Channel
 from customers.models.scores import RfmGroup, Stage
-from customers.paging import ORDERS, Order, Question
+from customers.paging import ORDERS, Among, Order, Question
 from customers.reach import mailable
 from customers.segmentation.fields import contactable
 
@@ -106,8 +106,13 @@ class Filters:
             walked=self._matching(mailable(at, willing=self.contactable == "yes"), text=pieces.said) if self.q else people,
             text=replace(self, sort=FIRST_SORT).as_query(),
             is_plain=self.is_plain,
-            few=None if self.product is None else partial(buyers.few, product_id=self.product),
+            few=None if self.product is None else partial(self._of_few_buyers, self.product, mailable(at, willing=self.contactable == "yes")),
         )
+
+    def _of_few_buyers(self, product_id: int, reachable: Q) -> QuerySet[Customer] | None:
+        """Return the people asked for, begun with those who bought the product; None where too many did. One query."""
+        ids = buyers.few(product_id=product_id)
+        return None if ids is None else replace(self, product=None)._matching(reachable).filter(Among("pk", ids))
 
     @property
     def is_plain(self) -> bool:

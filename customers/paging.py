@@ -112,7 +112,7 @@ class _Beyond(Func):
         return f"ROW({key}, {pk}) {self.extra['sign']} ROW({value}, {number})", tuple(param for _sql, params in parts for param in params)
 
 
-class _Among(Func):
+class Among(Func):
     """id = ANY(array): one parameter for thousands of ids."""
 
     output_field = BooleanField()
@@ -142,20 +142,20 @@ class Question:
     """Who is asked for.  people: in no order.  text: the same for the same people; an estimate is remembered under it.
 
     walked: the same people for a walk along an order, said without what only helps to find few.  is_plain: the database's
-    own statistics tell well how many they are.  few: the ids of a superset where it is small, None where it is large.
+    own statistics tell well how many they are.  few: the same people begun with a small set of ids, None where there is none.
     """
 
     people: QuerySet[Customer]
     walked: QuerySet[Customer]
     text: str
     is_plain: bool = False
-    few: Callable[[], list[int] | None] | None = None
+    few: Callable[[], QuerySet[Customer] | None] | None = None
 
 
 def page(question: Question, order: Order, *, size: int, after: str | None = None, before: str | None = None) -> Slice:
     """Return `size` of the people, from the beginning or beside a place; three to seven statements."""
     ids, about = _counted(question)
-    people = question.walked if ids is None else Customer.objects.filter(_Among("pk", ids))
+    people = question.walked if ids is None else Customer.objects.filter(Among("pk", ids))
     total = about if ids is None else len(ids)
     back = read_place(before, order)
     start = back or read_place(after, order)
@@ -184,11 +184,11 @@ def _counted(question: Question) -> tuple[list[int] | None, int]:
         planned = _planned(people)
         about = rounded(planned, figures=2) if planned > 2 * most else 0
     elif _planned(Customer.objects.people()) > LARGE_SHOP:
-        most = MOST_COUNTED_DEAR
         near = question.few() if question.few else None
         if near is not None:
-            people = people.filter(_Among("pk", near))
+            people = near
         else:
+            most = MOST_COUNTED_DEAR
             about = _estimate(question.walked)
     if about <= 2 * most:
         ids = list(people.values_list("pk", flat=True)[: most + 1])
@@ -242,7 +242,7 @@ def _estimate(people: QuerySet[Customer]) -> int:
     # The middles of equal stretches would meet a pattern of the ids; steps of the golden ratio within them do not.
     size = min(SAMPLED, width)
     asked = [low + int((place + place * 0.618033988749895 % 1) * width / size) for place in range(size)]
-    hits = people.filter(_Among("pk", asked)).count()
+    hits = people.filter(Among("pk", asked)).count()
     return rounded(hits * width / size, figures=1 if hits < min(FEW_SAMPLED, size) else 2)
 
 

@@ -4,10 +4,8 @@ A failure before the message's bytes leave can be repeated; one after it cannot,
 hides which of the two happened. One connection serves a whole batch and is opened again when the server closed it.
 """
 
-import contextlib
 import re
 import smtplib
-import ssl
 from datetime import UTC, datetime
 from email import policy
 from email.headerregistry import Address
@@ -24,6 +22,7 @@ from django.utils.translation import gettext as _
 from campaigns.channels import Deferred, Lost, Refused, ServerUnavailable
 from campaigns.messages import Message
 from crm.core import clock
+from crm.core import smtp as mail_door
 
 # 7-bit bodies pass servers that do not offer 8BITMIME; headers are encoded per RFC 2047.
 POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
@@ -33,17 +32,6 @@ _NAMED_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]+)>")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 # Servers close idle or busy connections politely after this many messages; reopening first costs less than a failure.
 MESSAGES_PER_CONNECTION = 500
-
-
-def sink_port() -> int:
-    """Return the port of the local sink, or the configured server's. Raises ServerUnavailable while no sink runs."""
-    if settings.CRM_SMTP_PORT:
-        return int(settings.CRM_SMTP_PORT)
-    path = settings.CRM_DATA_DIR / "run" / "mail_sink.port"
-    try:
-        return int(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError):
-        raise ServerUnavailable(_("No mail server is set (CRM_SMTP_PORT) and the local mail sink is not running.")) from None
 
 
 def compose(*, to: str, message: Message, message_id: str, campaign_id: int | None, at: datetime) -> EmailMessage:
@@ -161,26 +149,16 @@ class EmailSession:
     def _close(self) -> None:
         smtp, self._smtp = self._smtp, None
         if smtp is not None:
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                smtp.quit()
-            smtp.close()
+            mail_door.hang_up(smtp)
 
 
 def _connect() -> smtplib.SMTP:
-    smtp: smtplib.SMTP | None = None
     try:
-        smtp = smtplib.SMTP(settings.CRM_SMTP_HOST, sink_port(), timeout=settings.CRM_SMTP_TIMEOUT_SECONDS)
-        smtp.ehlo_or_helo_if_needed()
-        if settings.CRM_SMTP_TLS:
-            smtp.starttls(context=ssl.create_default_context())
-            smtp.ehlo()
-        if settings.CRM_SMTP_USER:
-            smtp.login(settings.CRM_SMTP_USER, settings.CRM_SMTP_PASSWORD)
+        return mail_door.connect()
+    except mail_door.NoMailServer as error:
+        raise ServerUnavailable(_("No mail server is set (CRM_SMTP_PORT) and the local mail sink is not running.")) from error
     except (smtplib.SMTPException, OSError) as error:
-        if smtp is not None:
-            smtp.close()
         raise ServerUnavailable(_("The mail server cannot be used (%(error)s).") % {"error": type(error).__name__}) from error
-    return smtp
 
 
 def _judge(code: int, answer: bytes, *, expected: int, of_address: bool = False) -> None:

@@ -5,10 +5,8 @@ has received, keeps one mail for all of them, and hands it to the mail server un
 between taking it and saying so gets it again, with the same Message-ID.
 """
 
-import contextlib
 import logging
 import smtplib
-import ssl
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from crm.core import smtp
 from crm.core.errors import CrmError
 from support import conversations
 from support.mail import addresses, composing
@@ -146,14 +145,9 @@ class _Failure:
 
 def _submit(raw: bytes, *, sender: str, to: str) -> _Failure | None:
     """Speak to the mail server; None where it took the mail. Answers of 5xx are final, everything else is worth another try."""
-    smtp: smtplib.SMTP | None = None
     try:
-        smtp = smtplib.SMTP(settings.CRM_SMTP_HOST, server_port(), timeout=settings.CRM_SMTP_TIMEOUT_SECONDS)
-        if settings.CRM_SMTP_TLS:
-            smtp.starttls(context=ssl.create_default_context())
-        if settings.CRM_SMTP_USER:
-            smtp.login(settings.CRM_SMTP_USER, settings.CRM_SMTP_PASSWORD)
-        smtp.sendmail(sender, [to], raw)
+        with smtp.connected() as conversation:
+            conversation.sendmail(sender, [to], raw)
     except smtplib.SMTPRecipientsRefused as error:
         code = max(code for code, _ in error.recipients.values())
         return _Failure(f"refused ({code})", is_final=code >= 500)
@@ -162,19 +156,4 @@ def _submit(raw: bytes, *, sender: str, to: str) -> _Failure | None:
         return _Failure(f"{type(error).__name__} {error.smtp_code}", is_final=isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500)
     except (smtplib.SMTPException, OSError) as error:
         return _Failure(type(error).__name__, is_away=True)
-    finally:
-        if smtp is not None:
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                smtp.quit()
-            smtp.close()
     return None
-
-
-def server_port() -> int:
-    """Return the mail server's port: the one set, else where the local sink last listened. Raises OSError while none is known."""
-    if settings.CRM_SMTP_PORT:
-        return int(settings.CRM_SMTP_PORT)
-    try:
-        return int((settings.CRM_DATA_DIR / "run" / "mail_sink.port").read_text(encoding="ascii"))
-    except ValueError as error:
-        raise OSError("the mail sink's port is not known") from error

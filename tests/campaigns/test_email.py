@@ -9,8 +9,9 @@ import pytest
 from django.conf import LazySettings
 
 from campaigns.channels import Deferred, Refused, ServerUnavailable
-from campaigns.channels.email import EmailSession, compose, sink_port
+from campaigns.channels.email import EmailSession, compose
 from campaigns.messages import Message
+from crm.core import smtp
 from tests.campaigns.conftest import Sink
 
 AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
@@ -110,12 +111,12 @@ def test_nobody_listening_is_unavailable_and_not_a_failure_of_the_mail(settings:
 def test_the_local_sinks_port_is_read_from_its_file(settings: LazySettings, tmp_path: Path) -> None:
     settings.CRM_SMTP_PORT, settings.CRM_DATA_DIR = 0, tmp_path
 
-    with pytest.raises(ServerUnavailable):
-        sink_port()
+    with pytest.raises(ServerUnavailable, match="CRM_SMTP_PORT"):
+        send("ana@people.example", message())
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mail_sink.port").write_text("4525\n")
 
-    assert sink_port() == 4525
+    assert smtp.port() == 4525
 
 
 @pytest.mark.django_db

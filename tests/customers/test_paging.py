@@ -175,6 +175,21 @@ def test_buyers_are_few_or_too_many_to_begin_with(monkeypatch: pytest.MonkeyPatc
     assert buyers.few(product_id=world.teapot.pk) is None
 
 
+@pytest.mark.parametrize("others", [{}, {"contactable": "yes"}, {"contactable": "no"}, {"country": "China"}, {"orders": "yes"}, {"q": "an"}])
+def test_a_large_shop_lists_the_same_buyers(monkeypatch: pytest.MonkeyPatch, others: dict[str, str]) -> None:
+    world = build()
+    for product in (world.teapot, world.green_tea):
+        assert buyers.few(product_id=product.pk)
+        filters = Filters.read({"product": str(product.pk), **others})
+        whole = [customer.pk for customer in filters.queryset(at=NOW)]
+
+        monkeypatch.setattr(paging, "LARGE_SHOP", -1)
+        page = paging.page(filters.question(at=NOW), filters.order, size=100)
+
+        assert [customer.pk for customer in page.customers] == whole
+        assert (page.total, page.is_exact) == (len(whole), True)
+
+
 def test_columns_travel_whole() -> None:
     sql = """SELECT * FROM (VALUES (1::bigint, NULL::int, 1.5::numeric, timestamptz '2026-01-02 03:04:05.25Z'),
              (%(big)s, -7, NULL, NULL)) given(a, b, c, d)"""

@@ -25,7 +25,7 @@ from crm.core.text.members import Material
 from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, NgramFeatures, clean
 from crm.core.text.results import Explanation, OutOfSample, Predictions
 from crm.core.text.roster import FEW_CLASSES, Member, chosen_members
-from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, EXPECTED_WITH_EXAMPLES, OF_ALL, Calibration, cross_fitted, signals
+from crm.core.text.scope import OF_ALL, Calibration, cross_fitted, expected_share, signals
 from crm.core.text.stored import Stored
 from crm.core.text.upper import UpperLayersMember
 
@@ -113,8 +113,7 @@ class TextClassifier(Stored):
         if len(classes) < 2:
             raise TooFewExamples(f"There are texts of {len(classes)} classes; at least two are needed.", classes=len(classes))
         self.classes_ = tuple(str(name) for name in classes)
-        usual = EXPECTED_WITH_EXAMPLES if out_of_scope else EXPECTED_OUT_OF_SCOPE
-        self.expected_out_of_scope = usual if self.expects is None else self.expects
+        self.expected_out_of_scope = expected_share(len(texts), len(out_of_scope)) if self.expects is None else self.expects
         count = len(self.classes_)
         self.uses_encoder_ = encoder.available() if self.use_encoder is None else self.use_encoder
         self._encoder_print = encoder.fingerprint() if self.uses_encoder_ else ""

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 # Share of a shop's messages that fit no intent. HINT3 saw 36 and 54%, but most of those came from bots advertised as
 # able to talk about anything; our own widget greets with what it can do.
 EXPECTED_OUT_OF_SCOPE = 0.2
-# With out-of-scope examples to learn from, the gate refuses more than it must at that share: out of sample, the shipped
-# intents lose 3.9 points of right answers for 90% refused, and 1.4 for 77%. A tenth gives the latter.
-EXPECTED_WITH_EXAMPLES = 0.1
+# Out-of-scope examples tell the share themselves, as far as that can be believed: whoever gives a handful among thousands
+# expects few, but not none, and whoever collects strange messages on purpose does not get that many.
+FEWEST_EXPECTED, MOST_EXPECTED = 0.05, 0.2
+
+
+def expected_share(inside: int, outside: int) -> float:
+    """Return the share of messages taken to fit nothing, from how many examples of each kind were given."""
+    return min(max(outside / (inside + outside), FEWEST_EXPECTED), MOST_EXPECTED) if outside else EXPECTED_OUT_OF_SCOPE
 
 
 class Calibration:

@@ -4,7 +4,7 @@ import pytest
 from crm.core.learning.evaluation import accuracy, auroc, calibration_error
 from crm.core.text import encoder
 from crm.core.text.classifier import EncoderChanged, TextClassifier, TooFewExamples
-from crm.core.text.scope import EXPECTED_WITH_EXAMPLES
+from crm.core.text.scope import EXPECTED_OUT_OF_SCOPE, FEWEST_EXPECTED, MOST_EXPECTED, expected_share
 from tests import public_data
 
 
@@ -223,6 +223,13 @@ def test_figures_on_banking77_ten_examples(capsys):
     assert right.mean() > 0.82
 
 
+@pytest.mark.parametrize(
+    ("inside", "outside", "share"), [(900, 100, 0.1), (15_000, 100, FEWEST_EXPECTED), (100, 300, MOST_EXPECTED), (500, 0, EXPECTED_OUT_OF_SCOPE)]
+)
+def test_examples_tell_how_much_will_be_out_of_scope_as_far_as_that_is_believable(inside, outside, share):
+    assert expected_share(inside, outside) == share
+
+
 @pytest.mark.data
 @pytest.mark.slow
 @public_data.minutes_long
@@ -244,7 +251,7 @@ def test_figures_on_clinc150(capsys):
     public_data.show(
         capsys, f"clinc150, 40 a class: in-scope accuracy {right.mean():.4f}, out-of-scope recall {1 - unknown.in_scope.mean():.4f}, AUROC {area:.4f}"
     )
-    assert model.expected_out_of_scope == EXPECTED_WITH_EXAMPLES
+    assert model.expected_out_of_scope == FEWEST_EXPECTED
     assert right.mean() > 0.90
     assert area > 0.97
 
