@@ -21,9 +21,7 @@ class Order(models.Model):
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="orders", verbose_name=_("source"))
     external_id = models.CharField(_("order number"), max_length=100)
     # No index of its own: order_of_customer begins with it, and beside a narrower one the planner would not read that alone.
-    customer = models.ForeignKey(
-        Customer, on_delete=models.SET_NULL, null=True, blank=True, db_index=False, related_name="orders", verbose_name=_("customer")
-    )
+    customer = models.ForeignKey(Customer, on_delete=models.SET_NULL, null=True, blank=True, db_index=False, related_name="orders", verbose_name=_("customer"))
     placed_at = models.DateTimeField(_("placed"))
     status = models.CharField(_("status"), max_length=12, choices=OrderStatus.choices, default=OrderStatus.PAID)
     currency = models.CharField(_("currency"), max_length=3)

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 
 from django.db import connection
 
-from crm.core import clock
+from crm.core import clock, jobs
 from crm.core.learning import modelstore, registry
 from crm.core.models import Job
+from crm.core.models.jobs import JobState
 from crm.demo.scale import seed
 from customers.models import Customer, PortraitRun
 from customers.portrait import runs
@@ -37,6 +38,9 @@ def run() -> Iterator[str]:
         with connection.cursor() as cursor:
             cursor.execute("VACUUM (ANALYZE)")
     if "refresh" in PARTS:
+        # What a benchmark that was broken off left to do would be measured instead.
+        for left in Job.objects.filter(kind=runs.KIND, state__in=(JobState.WAITING, JobState.RUNNING)):
+            jobs.mark_cancelled(left.pk, message="Another benchmark began.")
         if modelstore.champion("value") is None:
             registry.run("value", as_of=clock.now())
         yield from refreshes()
@@ -63,12 +67,19 @@ def refreshes() -> Iterator[str]:
 
 def refresh(workers: int) -> tuple[float, float, list[tuple[int, ...]], dict[str, int]]:
     """Refresh everybody; return (seconds of planning, seconds in all, what each worker printed, versions served)."""
-    began = time.perf_counter()
     job = runs.start(as_of=clock.now(), cause="benchmark")
+    command = [sys.executable, "-m", "tests.benchmarks.scale_worker", str(job.pk)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _worker in range(workers)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    began = time.perf_counter()
     runs.plan(job.pk)
     planned = time.perf_counter() - began
-    command = [sys.executable, "-m", "tests.benchmarks.scale_worker", str(job.pk)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _worker in range(workers)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
     told = [tuple(int(word) for word in process.communicate()[0].split()[-3:]) for process in processes]
     seconds = time.perf_counter() - began
     job = Job.objects.get(pk=job.pk)

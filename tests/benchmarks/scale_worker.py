@@ -17,8 +17,12 @@ def main(job_id: int) -> None:
     django.setup()
     from django.db import connection
 
-    from customers.portrait import runs
+    from customers.portrait import runs, serving
 
+    # As a worker that waits for the night: its code and models are loaded already.
+    serving.serving()
+    print("ready", flush=True)
+    sys.stdin.readline()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (backend,) = cursor.fetchone()
