@@ -31,7 +31,7 @@ __all__ = ["RefreshReport", "ranges", "refresh", "refresh_range"]
 logger = logging.getLogger(__name__)
 
 # Customers per range: their features, scores and printed rows take about 4 kB each in memory.
-RANGE = 25_000
+RANGE = 50_000
 Progress = Callable[[int, int], None]
 
 
