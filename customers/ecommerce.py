@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from crm.core.errors import CrmError
 from customers.facts import LineFacts, OrderFacts, ProductFacts, ReturnFacts, ReviewFacts
 from customers.identity import PersonKey
+from customers.models.order import LARGEST_AMOUNT, LARGEST_TOTAL
 
 # Every name of the specification (version 2); RudderStack and Customer.io use the same.
 NAMES = (
@@ -43,9 +44,9 @@ ALIASES = {
 }
 _CANONICAL = {name.lower(): name for name in NAMES} | ALIASES
 _SPACES = re.compile(r"[\s_]+")
-# No price or total of a shop is above this; numeric(14,2) holds it.
-LARGEST_AMOUNT = Decimal(10) ** 10
 MOST_LINES = 1000
+# Up to here a JSON number with a fraction is exact; two larger ids may be read as the same number.
+LARGEST_EXACT = 2**53
 
 
 class EventRejected(CrmError):
@@ -113,16 +114,16 @@ _PRODUCT_EVENTS = frozenset(name for name in NAMES if name.startswith("Product "
 
 
 def text(value: object, longest: int) -> str:
-    """Return a scalar as trimmed text cut to `longest`; '' for null, objects and lists."""
+    """Return a scalar as trimmed text cut to `longest`; '' for null, objects and lists. 12.0 is "12"."""
     if isinstance(value, str):
         return value.strip()[:longest]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
-    return str(value)[:longest]
+    return str(int(value) if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_EXACT else value)[:longest]
 
 
 def amount(value: object, what: str) -> Decimal | None:
-    """Return a money amount, None when absent. Raises EventRejected when it is no finite number from 0 to 10^10."""
+    """Return a money amount, None when absent. Raises EventRejected when it is no finite number from 0 to LARGEST_AMOUNT."""
     if value is None or value == "":
         return None
     try:
@@ -212,20 +213,26 @@ def _order(properties: Mapping[str, object], person: PersonKey, at: datetime, so
         total = revenue + shipping + tax
     if total is None and not lines and lines_required:
         raise EventRejected("missing_total", "An order needs products, total or revenue.")
-    return OrderFacts(
+    order = OrderFacts(
         external_id=order_id, placed_at=at, currency=currency, lines=lines, person=person, total_amount=total,
         discount_amount=discount, shipping_amount=shipping, tax_amount=tax, coupon=text(properties.get("coupon"), 60),
     )  # fmt: skip
+    if order.total > LARGEST_TOTAL:
+        raise EventRejected("invalid_amount", f"An order may come to {LARGEST_TOTAL:,} at most.")
+    return order
 
 
 def _refund(properties: Mapping[str, object], message_id: str, person: PersonKey, at: datetime, source_currency: str) -> ReturnFacts:
     order_id = _order_id(properties)
     currency = currency_of(properties.get("currency"), source_currency)
     total = next((found for key in ("total", "refund_amount", "value", "revenue") if (found := amount(properties.get(key), key)) is not None), None)
+    lines = _lines(properties, currency)
+    if sum((line.unit_amount * line.quantity for line in lines), Decimal(0)) > LARGEST_TOTAL:
+        raise EventRejected("invalid_amount", f"A refund may come to {LARGEST_TOTAL:,} at most.")
     # Without the shop's refund number the message id keeps a retry from refunding twice.
     refund_id = text(properties.get("refund_id"), 100) or f"{order_id[:50]}:{message_id[:49]}"
     return ReturnFacts(
-        external_id=refund_id, returned_at=at, currency=currency, lines=_lines(properties, currency), person=person,
+        external_id=refund_id, returned_at=at, currency=currency, lines=lines, person=person,
         order_id=order_id, total_amount=total, reason=text(properties.get("reason"), 200),
     )  # fmt: skip
 

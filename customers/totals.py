@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from crm.core import rows
+from customers.models.order import LARGEST_TOTAL
 
 
 def refresh(customer_ids: Iterable[int]) -> None:
@@ -12,6 +13,7 @@ def refresh(customer_ids: Iterable[int]) -> None:
     younger than the lock, or the later of two simultaneous batches would write the earlier one's totals.
     Each customer's rows are reached through the customer's index (LATERAL), whatever the planner believes of the tables' sizes.
     Cancelled orders and what came back from them do not count. Amounts in another currency than the customer's do not either.
+    What the column cannot hold stays at its end: one absurd order must not make every later one of the person fail.
     """
     ids = sorted(set(customer_ids))
     if not ids:
@@ -26,7 +28,7 @@ def refresh(customer_ids: Iterable[int]) -> None:
             FROM customers_customer c WHERE c.id = ANY(%(ids)s)
         )
         UPDATE customers_customer c
-        SET orders_count = bought.orders, spent_amount = bought.spent - returned.amount,
+        SET orders_count = bought.orders, spent_amount = greatest(least(bought.spent - returned.amount, %(most)s), -%(most)s),
             first_order_at = bought.first_at, last_order_at = bought.last_at, currency = mine.currency,
             first_seen_at = least(c.first_seen_at, bought.first_at), last_seen_at = greatest(c.last_seen_at, bought.last_at)
         FROM mine
@@ -42,5 +44,5 @@ def refresh(customer_ids: Iterable[int]) -> None:
         ) returned
         WHERE c.id = mine.id
         """,
-        {"ids": ids},
+        {"ids": ids, "most": LARGEST_TOTAL},
     )

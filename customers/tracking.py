@@ -28,6 +28,8 @@ from customers import ingest
 from customers.ingest.events import LARGEST_EVENT
 
 LARGEST_BODY = 4 * 1024 * 1024
+# More never comes from a library (400 bytes each would be 4 MB), and each bad one of them costs a row and an answer.
+MOST_EVENTS = 10_000
 _CHUNK = 65_536
 # Sources change rarely and are asked for on every request.
 SOURCE_SECONDS = 10.0
@@ -219,6 +221,8 @@ def _events(body: Mapping[str, Any], kind: str) -> tuple[list[Any], object]:
     batch = body.get("batch")
     if not isinstance(batch, list):
         raise TrackingRefused(400, "invalid_batch", "A batch needs the list `batch`.")
+    if len(batch) > MOST_EVENTS:
+        raise TrackingRefused(413, "batch_too_large", f"A batch may have {MOST_EVENTS} events; send them in parts.")
     context = body.get("context")
     if isinstance(context, dict) and context:
         # A batch may state the context once; an item's own members win.

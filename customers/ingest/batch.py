@@ -1,11 +1,12 @@
 """A batch of tracking calls becomes rows, exactly once per message id, in one transaction."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from django.db import transaction
+from django.db import DataError, transaction
 
 from crm.core import rows
 from crm.core.events import publish
@@ -16,6 +17,8 @@ from customers.identity import Acquaintance, PersonKey
 from customers.ingest import changes, events, returns, store
 from customers.ingest.events import EventFacts
 from customers.ingest.store import Shelf
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,32 @@ def record_batch(
 def record_understood(
     *, source_id: int, sent: Sequence[object], good: Sequence[EventFacts], bad: Sequence[Rejection], received_at: datetime, cause: str = "track"
 ) -> BatchReport:
-    """Store what `understand` made of the sent items, and quarantine what it refused; all or nothing."""
+    """Store what `understand` made of the sent items, and quarantine what it refused; all or nothing.
+
+    Should the database refuse a value that `understand` let through, its event is quarantined, too: the sender would repeat
+    the whole batch until it gives up, and the good ones would be lost with the bad.
+    """
+    try:
+        return _record_together(source_id, sent, good, bad, received_at, cause)
+    except DataError as error:
+        logger.exception("an event holds what the database refuses", extra={"source": source_id, "error": str(error.__cause__)[:200]})
+    refused = {item.index: item for item in bad}
+    accepted = duplicates = 0
+    for index, event in zip((index for index in range(len(sent)) if index not in refused), good, strict=True):
+        try:
+            report = _record_together(source_id, (), [event], (), received_at, cause)
+            accepted, duplicates = accepted + report.accepted, duplicates + report.duplicates
+        except DataError:
+            refused[index] = Rejection(index, "invalid_value", "A value is too large or not of its kind to be stored.")
+    rejections = tuple(refused[index] for index in sorted(refused))
+    with transaction.atomic():
+        _quarantine(source_id, sent, rejections, received_at)
+    return BatchReport(accepted, duplicates, rejections)
+
+
+def _record_together(
+    source_id: int, sent: Sequence[object], good: Sequence[EventFacts], bad: Sequence[Rejection], received_at: datetime, cause: str
+) -> BatchReport:
     if good and not bad and all(event.person is None and event.shop.has_no_consequences for event in good):
         accepted = _record_plain(_look(source_id, good), received_at, cause)
         return BatchReport(accepted, len(good) - accepted)

@@ -21,6 +21,10 @@ from customers.models.activity import ActivityKind
 KINDS = frozenset(kind.value for kind in ActivityKind)
 LARGEST_EVENT = 32_768
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+# A smaller number counts seconds (until the year 5138), a larger one milliseconds (from March 1973 on).
+_SECONDS_BELOW = 10**11
+# U+0000 as JSON writes it; with an even number of backslashes it is the visible text "\\u0000".
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # Ids that broken integrations send for "nobody"; taking them at their word would melt all visitors into one person.
 NOT_IDS = frozenset({"null", "undefined", "none", "nan", "nil", "[object object]"})
 _EMAIL = re.compile(r"[^@\s<>\"',;:]{1,64}@[^@\s<>\"',;:.]+(\.[^@\s<>\"',;:.]+)+")
@@ -103,13 +107,16 @@ def email_of(value: object) -> str:
 
 
 def moment(value: object) -> datetime | None:
-    """Return an aware moment from ISO 8601 text or epoch milliseconds; naive text is UTC. None when it is neither."""
+    """Return a moment in UTC from ISO 8601 text (naive text is UTC) or seconds or milliseconds since 1970, else None.
+
+    In UTC, because PostgreSQL refuses offsets that Python accepts (such as +23:59).
+    """
     try:
         if isinstance(value, str):
             found = datetime.fromisoformat(value.strip())
-            return found if found.tzinfo else found.replace(tzinfo=UTC)
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value / 1000, UTC)
+            return datetime.fromtimestamp(value if abs(value) < _SECONDS_BELOW else value / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         pass
     return None
@@ -120,7 +127,7 @@ def _json(value: object) -> bytes:
         packed = orjson.dumps(value)
     except TypeError:
         raise EventRejected("too_deep", "An event may be nested at most 250 levels deep.") from None
-    if b"\\u0000" in packed:
+    if b"\\u0000" in packed and _NUL.search(packed):
         raise EventRejected("invalid_text", "Text may not contain the character U+0000.")
     return packed
 
@@ -140,7 +147,10 @@ def _identifier(raw: Mapping[str, object], name: str) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise EventRejected("invalid_id", f"{name} must be a string.")
-    found = str(value).strip()
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < ecommerce.LARGEST_EXACT):
+        # Such numbers lose digits on the way: two people would become one.
+        raise EventRejected("invalid_id", f"{name} is not a whole number below 2^53; send it as a string.")
+    found = (str(int(value)) if isinstance(value, float) else str(value)).strip()
     if len(found) > 255:
         raise EventRejected("invalid_id", f"{name} may have 255 characters.")
     return "" if found.lower() in NOT_IDS else found

@@ -1,11 +1,18 @@
 """Orders, their lines, and what came back."""
 
+from decimal import Decimal
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from crm.core.models import Job, Source
 from customers.models.catalogue import Product
 from customers.models.customer import Customer
+
+# The most that one price, fee or amount may be: every column of money holds it, however it is rounded.
+LARGEST_AMOUNT = Decimal(9_999_999_999)
+# The most that orders may come to: numeric(14, 2).
+LARGEST_TOTAL = Decimal("999999999999.99")
 
 
 class OrderStatus(models.TextChoices):

@@ -5,6 +5,7 @@ import gzip
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection
@@ -201,6 +202,15 @@ BAD_EVENTS = [
     ({"event": "Order Completed", "properties": {"order_id": "1", "products": [{"name": "x"}]}}, "missing_product_id"),
     ({"event": "Order Completed", "properties": {"order_id": "1", "products": [{"sku": "x", "quantity": 0}]}}, "invalid_quantity"),
     ({"event": "Product Reviewed", "properties": {"product_id": "1", "rating": 9}}, "invalid_rating"),
+    ({"event": "Order Completed", "properties": {"order_id": "1", "total": 10**10}}, "invalid_amount"),
+    (
+        {"event": "Order Completed", "properties": {"order_id": "1", "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 1_000_000}]}},
+        "invalid_amount",
+    ),
+    ({"event": "Order Refunded", "properties": {"order_id": "1", "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 1_000_000}]}}, "invalid_amount"),
+    ({"userId": 2**53 + 2.0}, "invalid_id"),
+    ({"userId": 123456789012345678901234}, "invalid_id"),
+    ({"userId": 1.5}, "invalid_id"),
 ]
 
 
@@ -212,6 +222,53 @@ def test_bad_events_are_named_by_code_and_good_neighbours_stay(source, fault, co
     assert [(item["index"], item["code"]) for item in response.json()["errors"]] == [(1, code), (2, "invalid_event")]
     assert list(Activity.objects.values_list("message_id", flat=True)) == ["m1"]
     assert QuarantinedEvent.objects.count() == 2
+
+
+LARGE_BUT_FINE = [
+    {"event": "Product Viewed", "properties": {"product_id": "p", "price": 10**10}},
+    {"event": "Product Viewed", "properties": {"product_id": "p", "price": "9999999999.999"}},
+    {"event": "Order Completed", "properties": {"order_id": "1", "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 100}]}},
+    {"event": "Order Completed", "properties": {"order_id": "1", "revenue": 9_999_999_999, "shipping": 9_999_999_999, "tax": 9_999_999_999}},
+    {"event": "Order Refunded", "properties": {"order_id": "1", "total": 9_999_999_999, "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 100}]}},
+    {"timestamp": "2026-01-01T00:00:00+23:59"},
+    {"timestamp": "2026-01-01T00:00:00+23:59", "sentAt": "2026-01-01T00:00:00-18:36"},
+    {"properties": {"text": "the visible text \\u0000"}},
+]
+
+
+@pytest.mark.parametrize("unusual", LARGE_BUT_FINE)
+def test_unusual_values_that_can_be_stored_are(source, unusual):
+    assert post("/v1/batch", {"batch": [event(1), {**event(2), **unusual}]}).json()["accepted"] == 2
+
+
+def test_a_customer_whose_orders_come_to_more_than_the_column_holds_keeps_being_served(source):
+    large = [{"sku": "x", "price": 9_999_999_999, "quantity": 100}]
+    for number in range(3):
+        answer = post("/v1/track", event(number, event="Order Completed", properties={"order_id": f"O{number}", "products": large}))
+
+    assert answer.json()["accepted"] == 1
+    assert (Customer.objects.get().orders_count, Customer.objects.get().spent_amount) == (3, Decimal("999999999999.99"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_value_that_only_the_database_refuses_costs_its_own_event(monkeypatch):
+    Source.objects.create(name="Shop", write_key=KEY, currency="EUR")
+    monkeypatch.setattr("customers.ecommerce.LARGEST_AMOUNT", Decimal(10) ** 12)
+    bad = event(2, event="Product Viewed", properties={"product_id": "p", "price": 10**11})
+
+    response = post("/v1/batch", {"batch": [event(1), {"type": "dance"}, bad, event(3)]})
+
+    assert response.status_code == 200
+    assert (response.json()["accepted"], [(item["index"], item["code"]) for item in response.json()["errors"]]) == (
+        2,
+        [(1, "invalid_type"), (2, "invalid_value")],
+    )
+    assert set(Activity.objects.values_list("message_id", flat=True)) == {"m1", "m3"}
+    assert set(QuarantinedEvent.objects.values_list("code", flat=True)) == {"invalid_type", "invalid_value"}
+
+
+def test_more_events_than_a_library_would_send_are_refused_before_any_is_looked_at(source):
+    assert_refused(post("/v1/batch", b'{"batch": [' + b"0," * 10_000 + b"0]}"), 413, "batch_too_large")
 
 
 def test_event_nested_too_deep_to_store_is_quarantined(source):
@@ -259,12 +316,15 @@ def test_numeric_long_and_missing_message_ids_are_understood(source):
     post("/v1/track", event(messageId="x" * 300))
     post("/v1/track", event(messageId="x" * 300))
     post("/v1/track", {"userId": "u1", "event": "e"})
+    post("/v1/track", {"userId": 12.0, "event": "e", "messageId": "n1"})
+    post("/v1/track", {"userId": 12, "event": "e", "messageId": "n2"})
 
+    assert set(Identity.objects.values_list("value", flat=True)) == {"u1", "12"}
     ids = list(Activity.objects.order_by("id").values_list("message_id", flat=True))
     assert ids[0] == "12"
     assert ids[1].startswith("sha256-")
     assert ids[2].startswith("none-")
-    assert len(ids) == 3
+    assert len(ids) == 5
 
 
 def test_clock_is_corrected_by_sent_at_and_all_times_are_kept(source):
@@ -275,6 +335,8 @@ def test_clock_is_corrected_by_sent_at_and_all_times_are_kept(source):
     post("/v1/track", event(3, timestamp="2024-02-03T04:05:06.789Z"))
     post("/v1/track", event(4, timestamp="2999-01-01T00:00:00Z"))
     post("/v1/track", event(5))
+    post("/v1/track", event(6, timestamp=1_767_225_600))
+    post("/v1/track", event(7, timestamp=1_767_225_600_000))
 
     by_id = {row.message_id: row for row in Activity.objects.all()}
     assert by_id["m1"].received_at - by_id["m1"].occurred_at == timedelta(seconds=90)
@@ -284,6 +346,7 @@ def test_clock_is_corrected_by_sent_at_and_all_times_are_kept(source):
     assert by_id["m3"].occurred_at == datetime(2024, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
     assert by_id["m4"].occurred_at == by_id["m4"].received_at
     assert by_id["m5"].occurred_at == by_id["m5"].received_at
+    assert by_id["m6"].occurred_at == by_id["m7"].occurred_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_half_an_emoji_does_not_lose_the_batch(source):
