@@ -124,9 +124,10 @@ class CampaignViewSet(mixins.ListModelMixin, PartnerViewSet):
         audit.record(actor=None, actor_label=str(request.user), action="campaign.create", target=campaign)
         return Response(self.get_serializer(campaign).data, status=status.HTTP_201_CREATED, headers={"ETag": etag(campaign.version)})
 
+    @transaction.atomic
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Change a draft; If-Match is required so that two editors never overwrite each other."""
-        campaign = self.get_object()
+        campaign = self.get_locked_object()
         check_match(request, campaign.version, required=True)
         if campaign.state != CampaignState.DRAFT:
             raise CampaignNotDraft

@@ -45,5 +45,7 @@ urlpatterns = [
     path("v1/", include(_router(trailing_slash=False).urls)),
     path("v1/", include((_router(trailing_slash=True).urls, "slashed"))),
     path("schema/", _schema, name="api-schema"),
+    path("schema", _schema),
     path("docs/", docs_page, name="api-docs"),
+    path("docs", docs_page),
 ]

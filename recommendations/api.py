@@ -115,7 +115,10 @@ class FeedbackViewSet(PartnerViewSet):
         serializer.is_valid(raise_exception=True)
         values = serializer.validated_data
         customer = self.get_queryset().filter(public_id=values["customer"]).first()
-        product = Product.objects.filter(pk=values["product"]).first()
+        products = Product.objects.filter(pk=values["product"])
+        if self.partner.source_ids:
+            products = products.filter(source__in=self.partner.source_ids)
+        product = products.first()
         if customer is None or product is None:
             raise NotFound
         feedback.record(

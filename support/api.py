@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
@@ -215,9 +216,10 @@ class TicketViewSet(mixins.ListModelMixin, PartnerViewSet):
         ticket = tickets.open(customer_id=customer.pk, by_label=str(request.user), now=clock.now(), **given)
         return self._answer(ticket.pk, code=status.HTTP_201_CREATED)
 
+    @transaction.atomic
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Change subject, text, state or priority."""
-        ticket = self.get_object()
+        ticket = self.get_locked_object()
         check_match(request, ticket.version)
         serializer = self.get_serializer(ticket, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)

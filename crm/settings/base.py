@@ -250,7 +250,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["crm.core.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["crm.core.api.permissions.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["crm.core.api.parsing.BodyParser"],
     "DEFAULT_PAGINATION_CLASS": "crm.core.api.pagination.CursorPage",
     "DEFAULT_SCHEMA_CLASS": "crm.core.api.schema.PartnerSchema",
     "DEFAULT_THROTTLE_CLASSES": ["crm.core.api.throttling.KeyThrottle"],

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -45,6 +45,13 @@ class PartnerViewSet(viewsets.GenericViewSet):  # type: ignore[type-arg]
             return rows.none()
         return rows.filter(**{f"{self.source_path}__in": source_ids})
 
+    def get_locked_object(self) -> Any:
+        """Return the object with its row locked; call it in a transaction.
+
+        Between If-Match and the write nobody else may change it, or the slower of two editors would undo the quicker one.
+        """
+        return self.get_queryset().select_for_update(of=("self",)).get(pk=self.get_object().pk)
+
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         state = getattr(request, "rate_limit", None) or getattr(getattr(request, "_request", None), "rate_limit", None)
@@ -68,9 +75,3 @@ def check_match(request: Request, version: int, *, required: bool = False) -> No
         return
     if header.strip() != "*" and etag(version) not in [part.strip() for part in header.split(",")]:
         raise PreconditionFailed
-
-
-def bump(row: Model, seen_version: int, **values: Any) -> bool:
-    """Change the row only if it still has the version that was read; False when someone was quicker."""
-    manager = type(row)._default_manager
-    return bool(manager.filter(pk=row.pk, version=seen_version).update(version=seen_version + 1, **values))

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from django.db import connections
@@ -11,7 +12,8 @@ from django.utils import timezone
 
 from crm.core.api import keys
 from crm.core.models import AuditEntry, IdempotencyRecord, Source
-from customers.models import Customer, Segment
+from customers.models import Customer, Product, Segment
+from recommendations.models import RecommendationFeedback
 
 pytestmark = pytest.mark.django_db
 
@@ -176,6 +178,75 @@ def test_if_match_guards_against_overwriting(shop: Source) -> None:
     assert customer.city == "Rotterdam"
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["segments", "customers", "campaigns"])
+def test_of_twelve_editors_with_the_same_tag_one_wins_and_the_others_are_told(kind: str) -> None:
+    _key, text = keys.create(name="editors", scopes=list(keys.SCOPES))
+    path = f"/api/v1/{kind}"
+    made = post(Client(headers={"Authorization": f"Bearer {text}"}), path, {"name": "Spring", **({"rule": {}} if kind == "segments" else {})})
+    ready = Barrier(12)
+
+    def edit(number: int) -> int:
+        client = Client(headers={"Authorization": f"Bearer {text}", "If-Match": made["ETag"]})
+        ready.wait()
+        try:
+            return client.patch(f"{path}/{made.json()['id']}", json.dumps({"name": f"name {number}"}), content_type="application/json").status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(12) as pool:
+        statuses = sorted(pool.map(edit, range(12)))
+
+    assert statuses == [200] + [412] * 11
+
+
+BAD_BODIES = [
+    (b'{"name": "x", "rule": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, "parse_error"),
+    (b'{"name": "x", "rule": {"field": "\\ud83d"}}', 400, "parse_error"),
+    (b'{"name": "\xe9", "rule": {}}', 400, "parse_error"),
+    (b'{"name": "x", "rule": {}, "n": ' + b"9" * 5000 + b"}", 400, "parse_error"),
+    (b'{"name": "x", "rule": {}, "n": NaN}', 400, "parse_error"),
+    (b'{"name": "x", "rule": {}, "n": "' + b"x" * 6_000_000 + b'"}', 413, "body_too_large"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "code"), BAD_BODIES, ids=[f"{body[2]}-{number}" for number, body in enumerate(BAD_BODIES)])
+def test_a_body_that_cannot_be_read_is_refused_as_a_problem(body: bytes, status: int, code: str) -> None:
+    answer = client_with("segments:write").post("/api/v1/segments", body, content_type="application/json")
+
+    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (status, "application/problem+json", code)
+    assert Segment.objects.count() == 0
+
+
+def test_an_emoji_written_as_a_pair_and_a_byte_order_mark_are_understood() -> None:
+    answer = client_with("segments:write").post("/api/v1/segments", b'\xef\xbb\xbf{"name": "\\ud83d\\ude00", "rule": {}}', content_type="application/json")
+
+    assert (answer.status_code, answer.json()["name"]) == (201, "\U0001f600")
+
+
+@pytest.mark.parametrize("query", ["orders?customer=", "activity?customer=", "customers?email=", "customers?email=%00"])
+def test_an_empty_filter_is_refused_instead_of_answered_with_everything(query: str) -> None:
+    assert client_with("customers:read", "orders:read", "activity:read").get(f"/api/v1/{query}").status_code == 400
+
+
+def test_a_customer_of_whom_nothing_is_said_is_not_made() -> None:
+    answer = post(client_with("customers:write"), "/api/v1/customers", {"city": "Rotterdam"})
+
+    assert answer.status_code == 400
+    assert Customer.objects.count() == 0
+
+
+def test_feedback_on_another_shops_product_is_refused(shop: Source, other_shop: Source) -> None:
+    product = Product.objects.create(source=other_shop, external_id="p1", name="Pot", first_seen_at=timezone.now())
+    said = {"customer": str(customer_of(shop).public_id), "product": product.pk, "kind": "clicked"}
+
+    limited = post(client_with("recommendations:write", source=shop), "/api/v1/recommendations/feedback", said)
+
+    assert limited.status_code == 404
+    assert RecommendationFeedback.objects.count() == 0
+    assert post(client_with("recommendations:write"), "/api/v1/recommendations/feedback", said).status_code == 201
+
+
 def test_editing_a_campaign_needs_if_match() -> None:
     client = client_with("campaigns:read", "campaigns:write")
     made = post(client, "/api/v1/campaigns", {"name": "Spring", "texts": [{"language": "en", "subject": "Hi", "body": "Hello"}]})
@@ -218,6 +289,8 @@ def test_addresses_work_with_and_without_slash_and_never_redirect() -> None:
 
     assert client.get("/api/v1/customers").status_code == 200
     assert client.get("/api/v1/customers/").status_code == 200
+    for path in ("schema", "docs"):
+        assert (client.get(f"/api/{path}").status_code, client.get(f"/api/{path}/").status_code) == (200, 200)
 
 
 def test_docs_page_lists_every_operation(client: Client) -> None:
