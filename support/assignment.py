@@ -2,11 +2,12 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, IntegerField, Q, Value, When
 
 from crm.core import locks
 from crm.core.models import User
@@ -57,20 +58,30 @@ def drain(*, now: datetime) -> int:
         desks = _desks(now)
         if not any(desk.room > 0 for desk in desks):
             return 0
-        waiting = Conversation.objects.filter(state=ConversationState.QUEUED).order_by("waiting_since", "pk")[:AT_ONCE]
         given = 0
-        for talk in sorted(waiting, key=lambda each: each.priority != Priority.URGENT):
+        for talk in _waiting():
             suited = [desk for desk in desks if desk.suits(talk)]
             if not suited:
+                continue
+            # Looked at again under its lock: somebody may have taken or closed it since, and that is not undone here.
+            if conversations.locked(talk.pk).state != ConversationState.QUEUED:
                 continue
             desk = min(suited, key=lambda each: each.rank(talk))
             conversations.assign(conversation_id=talk.pk, agent=desk.user, by=None, now=now)
             desk.room, desk.load, desk.last = desk.room - 1, desk.load + 1, now
             DeskState.objects.filter(user=desk.user).update(last_assigned_at=now)
             given += 1
+            if given == AT_ONCE or not any(each.room > 0 for each in desks):
+                break
     if given:
         logger.info("conversations given out", extra={"count": given})
     return given
+
+
+def _waiting() -> Iterator[Conversation]:
+    """Yield what waits, urgent ones first, then the oldest. All of it: the first hundred may be ones that nobody here suits."""
+    is_urgent = Case(When(priority=Priority.URGENT, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return Conversation.objects.filter(state=ConversationState.QUEUED).order_by(is_urgent, "waiting_since", "pk").iterator(chunk_size=AT_ONCE)
 
 
 def _desks(now: datetime) -> list[Desk]:

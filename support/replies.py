@@ -7,7 +7,7 @@ is discarded and the discard is in the audit trail.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, transaction
@@ -20,6 +20,7 @@ from support.entities import Entity
 from support.language import CHINESE
 from support.models import Conversation, Message
 from support.models.conversation import Author, ConversationState, ReplyState
+from support.models.labels import OUT_OF_SCOPE
 from support.mood import Mood
 from support.triage import Decision, Triage
 
@@ -30,18 +31,26 @@ CLAIM_LASTS = timedelta(seconds=60)
 # The sweeper leaves younger rows to the task that the event enqueued.
 SWEEP_AFTER = timedelta(seconds=4)
 SWEEP_AT_ONCE = 50
+# Lines of one hurried question that are read together.
+MOST_OPEN_LINES = 10
 _HANDOVER_PHRASE = {"asked": "handover", "complaint": "handover_complaint"}
+# Reasons to hand over that a further line of the visitor does not take back.
+_STANDS = frozenset({"asked", "complaint"})
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A reply not yet posted. kind: answer, clarify, text or handover (then `reason`). text_id: the article quoted."""
+    """A reply not yet posted. kind: answer, clarify, text or handover (then `reason`). text_id: the article quoted.
+
+    about: the judgement it rests on, where that is not the message's own.
+    """
 
     kind: str
     text: str = ""
     data: dict[str, object] = field(default_factory=dict)
     reason: str = ""
     text_id: int | None = None
+    about: Triage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +77,13 @@ def draft(*, message_id: int, now: datetime) -> str:
         return "nothing"
     message = Message.objects.select_related("conversation").get(pk=message_id)
     try:
-        judged = triage.of(text=message.text, language=message.conversation.language, choice=str(message.data.get("choice", "")))
+        judged = triage.of(text=message.text, language=message.conversation.language, choice=_choice(message))
         named, meant = understanding.look(message.text, source_id=message.conversation.source_id, at=message.sent_at)
         noted = Noted(named, meant)
         prepared = compose(message=message, judged=judged, named=named)
+        if prepared.kind == "text" and (open_text := _unanswered(message)):
+            # "my parrot ate the remote" and then "hello?": it is not the greeting that waits for an answer.
+            prepared = _composed_for(open_text, message)
     except DatabaseError:
         raise
     except Exception:
@@ -94,6 +106,35 @@ def _unclaimed(now: datetime) -> Q:
 
 def _claim(message_id: int, now: datetime) -> bool:
     return bool(Message.objects.filter(_unclaimed(now), pk=message_id, reply_state=ReplyState.DUE).update(reply_claimed_at=now))
+
+
+def _choice(message: Message) -> str:
+    """Return the intent the visitor picked where the assistant's last question offered it; anything else a page sends is no choice."""
+    chosen = str(message.data.get("choice", ""))
+    if not chosen:
+        return ""
+    questions = Message.objects.filter(conversation_id=message.conversation_id, author=Author.BOT, kind="clarify", seq__lt=message.seq)
+    offered = questions.order_by("-seq").values_list("data__choices", flat=True).first() or []
+    return chosen if chosen in {OUT_OF_SCOPE, *(str(each["label"]) for each in offered)} and offered else ""
+
+
+def _unanswered(message: Message) -> str:
+    """Return the lines the visitor wrote just before this one that were left to it, '' where there are none. One query."""
+    before = Message.objects.filter(conversation_id=message.conversation_id, seq__lt=message.seq, is_note=False).order_by("-seq")
+    lines: list[str] = []
+    for author, text, state in before.values_list("author", "text", "reply_state")[:MOST_OPEN_LINES]:
+        if author != Author.VISITOR or state != ReplyState.DONE:
+            break
+        lines.append(text)
+    return "\n".join(reversed(lines))
+
+
+def _composed_for(text: str, message: Message) -> Draft:
+    """Return the reply to an earlier text, as if the message had said it."""
+    judged = triage.of(text=text, language=message.conversation.language)
+    named, _meant = understanding.look(text, source_id=message.conversation.source_id, at=message.sent_at)
+    as_if = Message(conversation=message.conversation, text=text, sent_at=message.sent_at)
+    return replace(compose(message=as_if, judged=judged, named=named), about=judged)
 
 
 def compose(*, message: Message, judged: Triage, named: Sequence[Entity] = ()) -> Draft:
@@ -165,10 +206,10 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, noted: "No
             audit.record(actor=None, actor_label="assistant", action="reply.discard", target=message, data={"state": conversation.state, "kind": prepared.kind})
             return "discarded"
         _settle(message, judged, noted, ReplyState.DONE)
-        if Author.VISITOR in later and prepared.kind != "answer":
+        if Author.VISITOR in later and prepared.kind != "answer" and prepared.reason not in _STANDS:
             # The visitor is still typing lines; asking back or handing over on the first half would be premature.
             return "merged"
-        _remember(conversation, prepared, judged, noted)
+        _remember(conversation, prepared, prepared.about or judged, noted)
         if prepared.kind == "handover":
             phrase = _HANDOVER_PHRASE.get(prepared.reason, "handover_unsure")
             conversations.hand_over(conversation_id=conversation.pk, reason=prepared.reason, phrase=phrase, now=now)

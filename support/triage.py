@@ -55,11 +55,11 @@ class Triage:
 def of(*, text: str, language: str, choice: str = "") -> Triage:
     """Return the judgement of one message. Never raises for a model that cannot serve: then nothing is judged.
 
-    language: the conversation's, kept where the text does not show one. choice: the intent the visitor picked from a
-    question; it needs no model.
+    language: the conversation's, kept where the text does not show one. choice: the intent the visitor picked from those a
+    question offered; it needs no model.
     """
     language = language_of(text, fallback=language)
-    if choice and (choice in intents.SHIPPED or choice == OUT_OF_SCOPE):
+    if choice:
         return Triage(choice, 1.0, choice != OUT_OF_SCOPE, language, Decision.ANSWER)
     try:
         return judged([(text, language)])[0]

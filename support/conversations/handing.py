@@ -56,11 +56,14 @@ def hand_over(*, conversation_id: int, reason: str, now: datetime, phrase: str =
         conversation = locked(conversation_id)
         if conversation.state in {ConversationState.QUEUED, ConversationState.ASSIGNED}:
             return conversation
-        conversation.state = ConversationState.QUEUED
+        if conversation.state == ConversationState.CLOSED:
+            # Taken up again: whoever closed it may be gone, and a rating is not asked for while somebody waits.
+            conversation.agent = conversation.closed_at = None
+        conversation.state, conversation.snoozed_until = ConversationState.QUEUED, None
         conversation.handed_over_at = conversation.handed_over_at or now
         conversation.waiting_since = conversation.waiting_since or now
         conversation.handover_reason = reason
-        conversation.save(update_fields=["state", "handed_over_at", "waiting_since", "handover_reason"])
+        conversation.save(update_fields=["state", "agent", "closed_at", "snoozed_until", "handed_over_at", "waiting_since", "handover_reason"])
         outlook = queueing.outlook(conversation, now=now)
         text = phrases.say(phrase, conversation.language, queue=queueing.words(outlook, conversation.language))
         data: dict[str, object] = {"reason": reason, "place": outlook.place}

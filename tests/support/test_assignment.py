@@ -86,6 +86,34 @@ def test_an_urgent_one_comes_before_all(shop: Source) -> None:
     assert agents(old, urgent) == ["", "a"]
 
 
+def test_a_hundred_that_nobody_here_suits_do_not_starve_the_next_one(shop: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assignment, "AT_ONCE", 3)
+    at_desk("english", languages=["en"])
+    foreign = [waiting(shop, seconds, language="fr") for seconds in (1, 2, 3)]
+    english = waiting(shop, 4)
+
+    assert assignment.drain(now=later(10)) == 1
+    assert agents(*foreign, english) == ["", "", "", "english"]
+
+
+@pytest.mark.parametrize("verb", ["take", "close"])
+def test_what_somebody_takes_or_closes_meanwhile_stays_so(shop: Source, agent: User, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    at_desk("a")
+    talk = waiting(shop, 1)
+    seen = list(Conversation.objects.all())
+    if verb == "take":
+        conversations.take(conversation_id=talk.pk, agent=agent, now=later(2))
+    else:
+        conversations.close(conversation_id=talk.pk, by=agent, now=later(2))
+    # What the queue looked like a moment before.
+    monkeypatch.setattr(assignment, "_waiting", lambda: iter(seen))
+
+    assert assignment.drain(now=later(3)) == 0
+
+    talk.refresh_from_db()
+    assert (talk.state, talk.agent) == (("assigned", agent) if verb == "take" else ("closed", None))
+
+
 def test_the_visitor_hears_place_and_expected_wait(shop: Source, agent: User) -> None:
     for number in range(5):
         talk = waiting(shop, number)

@@ -5,7 +5,7 @@ import pytest
 from django.db import connection
 
 from crm.core.models import AuditEntry, Source, User
-from support import conversations
+from support import conversations, wire
 from support.models import Conversation, Message
 from tests.factories import UserFactory
 from tests.support.conftest import NOW, VISITOR, later
@@ -216,3 +216,14 @@ def test_an_address_nobody_can_write_to_is_refused(talk: Conversation, email: st
         conversations.leave_address(conversation_id=talk.pk, email=email, now=NOW)
     talk.refresh_from_db()
     assert talk.visitor_email == ""
+
+
+def test_a_closed_chat_that_asks_for_a_person_waits_anew_and_is_not_asked_for_a_rating(talk: Conversation, agent: User) -> None:
+    conversations.post(conversation_id=talk.pk, author="agent", agent=agent, text="done", now=NOW)
+    conversations.close(conversation_id=talk.pk, by=agent, now=NOW)
+
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=NOW)
+
+    talk.refresh_from_db()
+    assert (talk.state, talk.agent, talk.closed_at, talk.waiting_since) == ("queued", None, None, NOW)
+    assert wire.state(talk)["asks"] is False
