@@ -9,6 +9,9 @@ from datetime import datetime
 from difflib import SequenceMatcher
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from crm.core.errors import NotFound
@@ -28,6 +31,20 @@ COMPARED = 1500
 OLD_LINES = 400
 
 
+# Why a person has the conversation, by the codes kept with it.
+HANDOVER_REASONS: dict[str, str | Promise] = {
+    "asked": _("the visitor asked for one"),
+    "complaint": _("a complaint"),
+    "unsure": _("the assistant was not sure enough"),
+    "out_of_scope": _("no intent fits"),
+    "no_article": _("no article answers it"),
+    "no_model": _("no intent model served"),
+    "error": _("the assistant failed"),
+    "mail": _("an answer by e-mail"),
+    "api": _("a partner's program"),
+}
+
+
 class SuggestionMissing(NotFound):
     code = "suggestion_missing"
     message = gettext_noop("There is no such suggestion.")
@@ -38,6 +55,7 @@ class Summary:
     """A conversation in a few facts. first, last: the visitor's first and newest line. entities: (kind, text) in order.
 
     answers: titles of the articles the assistant quoted. intent: label of the main intent, '' where none is known.
+    handover_reason: in words, '' while the assistant has it.
     """
 
     first: str
@@ -47,7 +65,7 @@ class Summary:
     urgency: str
     entities: tuple[tuple[str, str], ...]
     answers: tuple[str, ...]
-    handover_reason: str
+    handover_reason: str | Promise
     visitor_lines: int
 
 
@@ -60,13 +78,15 @@ def newest_question(conversation_id: int) -> Message | None:
 def current(*, conversation_id: int, agent: User, now: datetime) -> tuple[Message | None, Suggestion | None]:
     """Return the question that is open and the suggestion for it, None where it is still to be prepared.
 
-    Suggestions for earlier questions that were not settled become stale.
+    Suggestions for earlier questions that nobody answered become stale. Those that were answered are settle()'s, which
+    may still be on its way: the page asks again as soon as the reply is there.
     """
     question = newest_question(conversation_id)
-    shown = Suggestion.objects.filter(conversation_id=conversation_id, agent=agent, outcome=SuggestionOutcome.SHOWN)
-    shown.exclude(upto_seq=question.seq if question else -1).update(outcome=SuggestionOutcome.STALE, settled_at=now)
     if question is None:
         return None, None
+    answered = Message.objects.filter(conversation_id=conversation_id, author=Author.AGENT, is_note=False, seq__gt=OuterRef("upto_seq"))
+    shown = Suggestion.objects.filter(conversation_id=conversation_id, agent=agent, outcome=SuggestionOutcome.SHOWN, upto_seq__lt=question.seq)
+    shown.exclude(Exists(answered)).update(outcome=SuggestionOutcome.STALE, settled_at=now)
     return question, Suggestion.objects.filter(conversation_id=conversation_id, agent=agent, upto_seq=question.seq).first()
 
 
@@ -179,6 +199,6 @@ def summary(*, conversation: Conversation) -> Summary | None:
         urgency=str(noted.get("urgency", "")),
         entities=tuple(named)[:12],
         answers=tuple(dict.fromkeys(str(row.data["title"]) for row in rows if row.kind == "answer" and row.data.get("title"))),
-        handover_reason=conversation.handover_reason,
+        handover_reason=HANDOVER_REASONS.get(conversation.handover_reason, conversation.handover_reason),
         visitor_lines=len(asked),
     )

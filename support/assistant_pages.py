@@ -143,7 +143,10 @@ class AssistRow:
 
 @dataclass(frozen=True, slots=True)
 class ClusterCard:
+    """title: the most typical message the viewer may read."""
+
     row: QuestionCluster
+    title: str
     intent_name: str
     samples: list[Message]
 
@@ -167,7 +170,7 @@ def learning_page(*, viewer: User, now: datetime) -> LearningPage:
     shown = {number for row in rows for number in row.message_ids[:SAMPLES]}
     seen = Message.objects.filter(pk__in=shown, conversation__in=labelling.seen_by(viewer)).in_bulk()
     clusters = [
-        ClusterCard(row, intents.name(row.intent, language) if row.intent else "", samples)
+        ClusterCard(row, samples[0].text[:200], intents.name(row.intent, language) if row.intent else "", samples)
         for row in rows
         # A group is shown to those who may read what it is made of.
         if (samples := [seen[number] for number in row.message_ids[:SAMPLES] if number in seen])

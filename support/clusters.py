@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop
 from crm.core import audit
 from crm.core.errors import CrmError, NotFound
 from crm.core.models import User
-from support import intents, labels
+from support import intents, labels, teams
 from support.models import Article, Message, QuestionCluster
 from support.models.cluster import ClusterKind, ClusterState
 from support.models.conversation import Author
@@ -144,13 +144,13 @@ def _row(questions: list[Question], now: datetime) -> QuestionCluster | None:
 
 
 def take_up(*, cluster_id: int, intent: str, by: User, now: datetime) -> int:
-    """Make the group's messages examples of an intent, which may be new; return how many.
+    """Make the group's messages that `by` may read examples of an intent, which may be new; return how many.
 
     Raises ClusterMissing, ClusterSettled, or IntentNameBad.
     """
     with transaction.atomic():
-        row = _open(cluster_id)
-        made = labels.begin_intent(name=intent, message_ids=row.message_ids, by=by, now=now)
+        row, readable = _open(cluster_id, by)
+        made = labels.begin_intent(name=intent, message_ids=readable, by=by, now=now)
         row.state, row.intent = ClusterState.ACCEPTED, intent[:60]
         row.save(update_fields=["state", "intent"])
         return made
@@ -159,16 +159,18 @@ def take_up(*, cluster_id: int, intent: str, by: User, now: datetime) -> int:
 def dismiss(*, cluster_id: int, by: User) -> None:
     """Say that the group is of no use. Raises ClusterMissing or ClusterSettled."""
     with transaction.atomic():
-        row = _open(cluster_id)
+        row, _readable = _open(cluster_id, by)
         row.state = ClusterState.DISMISSED
         row.save(update_fields=["state"])
         audit.record(actor=by, action="cluster.dismiss", target=row)
 
 
-def _open(cluster_id: int) -> QuestionCluster:
+def _open(cluster_id: int, by: User) -> tuple[QuestionCluster, list[int]]:
+    """Return the open group, locked, and which of its messages `by` may read: a group of others' messages is not there."""
     row = QuestionCluster.objects.select_for_update().filter(pk=cluster_id).first()
-    if row is None:
+    readable = list(Message.objects.filter(pk__in=row.message_ids, conversation__in=teams.conversations_for(by)).values_list("pk", flat=True)) if row else []
+    if row is None or not readable:
         raise ClusterMissing
     if row.state != ClusterState.OPEN:
         raise ClusterSettled
-    return row
+    return row, readable

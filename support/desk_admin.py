@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import clock
-from support import webhooks
+from support import visitors, webhooks
 from support.models import (
     BusinessCalendar,
     CannedReply,
@@ -20,6 +20,7 @@ from support.models import (
     Team,
     TeamSource,
     TicketEntry,
+    TokenRevocation,
     Webhook,
     WebhookDelivery,
 )  # fmt: skip
@@ -158,6 +159,28 @@ class WebhookAdmin(admin.ModelAdmin):
             obj.created_by = request.user  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
         webhooks.forget()
+
+
+@admin.register(TokenRevocation)
+class TokenRevocationAdmin(admin.ModelAdmin):
+    """Adding one revokes; it is not taken back, as nobody would know which tokens had been refused meanwhile."""
+
+    list_display = ["source", "customer", "at", "by"]
+    list_filter = ["source"]
+    list_select_related = ["source", "customer", "by"]
+    fields = ["source", "customer"]
+    autocomplete_fields = ["source", "customer"]
+    date_hierarchy = "at"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: TokenRevocation, form: Any, change: bool) -> None:
+        made = visitors.revoke(source=obj.source, customer_id=obj.customer_id, by=request.user, now=clock.now())  # type: ignore[arg-type]
+        obj.pk, obj.at, obj.by = made.pk, made.at, made.by
 
 
 @admin.register(WebhookDelivery)

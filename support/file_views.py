@@ -14,7 +14,7 @@ from crm.core.access.roles import require
 from crm.core.http import client_ip
 from support import attachments, conversations, limits, visitors
 from support.doors import answered, in_team
-from support.widget import json_door, news_of, visitor_of
+from support.widget import json_door, language_for, news_of, visitor_of
 
 
 @csrf_exempt
@@ -31,7 +31,9 @@ def visitor_file(request: HttpRequest) -> dict[str, Any]:
     # Refused before a conversation is opened for it.
     attachments.checked(content)
     now = clock.now()
-    into = conversations.for_visitor(source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=source.locale, now=now)
+    into = conversations.for_visitor(
+        source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=language_for(request, source), now=now
+    )
     posted = attachments.attach(conversation_id=into.pk, content=content, name=_name(request), client_id=_client_id(request), now=now)
     into.refresh_from_db()
     return {"seq": posted.message.seq, **news_of(into, max(0, posted.message.seq - 1))}

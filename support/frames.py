@@ -26,6 +26,7 @@ class Hello:
     token: str
     after: int = 0
     conversation: str = ""
+    lang: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,9 @@ VISITOR: dict[str, type[Frame]] = {
 AGENT: dict[str, type[Frame]] = {"send": Send, "since": Since, "typing": Typing, "read": Read, "got": Got, "ping": Ping}
 
 # Of each kind: field -> (type, most characters or largest number, is it required). `conversation` differs by side.
-_TEXT_FIELDS = {"token": 2000, "client_id": 64, "text": 8000, "choice": 60, "comment": 500, "email": 254}
+_TEXT_FIELDS = {"token": 2000, "client_id": 64, "text": 8000, "choice": 60, "comment": 500, "email": 254, "lang": 35}
 _VISITOR_FIELDS: dict[type[Frame], dict[str, bool]] = {
-    Hello: {"token": True, "after": False, "conversation": False},
+    Hello: {"token": True, "after": False, "conversation": False, "lang": False},
     Send: {"client_id": True, "text": True, "choice": False},
     Since: {"seq": True},
     Typing: {},

@@ -86,15 +86,15 @@ class InboxPage:
 
 
 def inbox_page(
-    *, viewer: User, now: datetime, tab: str = "", number: str = "1", conversation_id: int | None = None, query: str = "", sort: str = ""
+    *, viewer: User, now: datetime, tab: str = "", number: str = "1", conversation_id: int | None = None, query: str = "", sort: str = "", lines: int = 0
 ) -> InboxPage:
-    """Return the console: list, and the thread where one is chosen. At most 10 queries. Raises ConversationMissing."""
+    """Return the console: list, and the thread where one is chosen, with its newest `lines`. At most 10 queries. Raises ConversationMissing."""
     counts = tab_counts(viewer)
     query = query.replace("\x00", " ").strip()[: finding.LONGEST]
     if tab not in TABS:
         tab = "mine" if counts["mine"] else "unassigned" if counts["unassigned"] else "all"
     sort = sort if sort in SORTS else ""
-    thread = threads.thread_of(conversation_id=conversation_id, viewer=viewer, now=now) if conversation_id is not None else None
+    thread = threads.thread_of(conversation_id=conversation_id, viewer=viewer, now=now, lines=lines) if conversation_id is not None else None
     found = _shown(finding.conversations(query=query, viewer=viewer).order_by("-last_message_at", "-pk") if query else _listed(tab, viewer, sort))
     paginator = Paginator(found, ROWS_PER_PAGE)
     if not query:

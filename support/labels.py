@@ -66,15 +66,17 @@ def begin_intent(*, name: str, message_ids: Sequence[int], by: User, now: dateti
     return len(rows)
 
 
-def label(*, message_id: int, label: str, by: User, now: datetime) -> IntentExample:
+def label(*, message_id: int, label: str, by: User, now: datetime, conversation_id: int | None = None) -> IntentExample:
     """Store what the visitor's message asked: a correction, or a confirmation where the model said the same.
 
-    Saying it again replaces the earlier word. Raises MessageMissing or LabelUnknown.
+    Saying it again replaces the earlier word. conversation_id: the one the message must belong to, where the caller has
+    checked that conversation and not the message. Raises MessageMissing or LabelUnknown.
     """
     if label not in known_labels():
         raise LabelUnknown
     with transaction.atomic():
-        message = Message.objects.select_for_update(of=("self",)).filter(pk=message_id, author=Author.VISITOR).first()
+        rows = Message.objects.select_for_update(of=("self",)).filter(pk=message_id, author=Author.VISITOR)
+        message = (rows if conversation_id is None else rows.filter(conversation_id=conversation_id)).first()
         if message is None:
             raise MessageMissing
         agreed = label == message.intent if message.in_scope is not False else label == OUT_OF_SCOPE

@@ -1,5 +1,6 @@
 """Flood limits: a bucket in memory for one socket's frames, a window in the cache for one visitor or address."""
 
+import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -59,33 +60,42 @@ class Buckets:
         self._burst, self._per_second = int(per_second * BURST_SECONDS), per_second
         self._known: OrderedDict[str, TokenBucket] = OrderedDict()
         self._handed_out: Counter[str] = Counter()
+        # Sockets ask from the event loop, requests from threads.
+        self._lock = threading.Lock()
 
     def take(self, name: str) -> bool:
         """Return whether one more of this name may pass now."""
-        bucket = self._known.get(name)
-        if bucket is None:
-            bucket = self._known[name] = TokenBucket(burst=self._burst, per_second=self._per_second)
-            if len(self._known) > NAMES_REMEMBERED:
-                self._known.popitem(last=False)
-        self._known.move_to_end(name)
-        may_pass = bucket.take()
-        if may_pass:
-            self._handed_out[name] += 1
-        return may_pass
+        with self._lock:
+            bucket = self._known.get(name)
+            if bucket is None:
+                bucket = self._known[name] = TokenBucket(burst=self._burst, per_second=self._per_second)
+                if len(self._known) > NAMES_REMEMBERED:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(name)
+            may_pass = bucket.take()
+            if may_pass:
+                self._handed_out[name] += 1
+                if len(self._handed_out) > NAMES_REMEMBERED:
+                    # Nobody collects them in a process without sockets.
+                    self._handed_out.clear()
+            return may_pass
 
     def handed_out(self, most: int) -> list[tuple[str, int]]:
         """Return how many of each name passed since the last call, of the busiest `most` names."""
-        found, self._handed_out = self._handed_out.most_common(most), Counter()
-        return found
+        with self._lock:
+            found, self._handed_out = self._handed_out.most_common(most), Counter()
+            return found
 
     def drain(self, name: str, count: int) -> None:
         """Take out of the name's bucket what passed in other processes."""
-        if name in self._known:
-            self._known[name].drain(count)
+        with self._lock:
+            if name in self._known:
+                self._known[name].drain(count)
 
     def forget(self) -> None:
-        self._known.clear()
-        self._handed_out.clear()
+        with self._lock:
+            self._known.clear()
+            self._handed_out.clear()
 
 
 class OpenSockets:

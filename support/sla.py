@@ -75,7 +75,7 @@ def work_of_conversation(talk: Conversation) -> Work | None:
     begin = talk.handed_over_at
     ended = talk.closed_at if talk.state == ConversationState.CLOSED else None
     turns = Message.objects.filter(
-        conversation=talk, is_note=False, sent_at__gte=begin, author__in=[Author.VISITOR, Author.AGENT], kind__in=["text", "mail", "answer"]
+        conversation=talk, is_note=False, sent_at__gte=begin, author__in=[Author.VISITOR, Author.AGENT], kind__in=["text", "mail", "file"]
     )
     answered = None
     spans: list[tuple[datetime, datetime | None]] = []

@@ -17,8 +17,8 @@ from support.models.conversation import Author, ConversationState
 from support.models.labels import OUT_OF_SCOPE
 from support.models.mail import MailState
 
-# Messages a page opens with; older ones are one click away.
-THREAD_TAIL = 200
+# Messages a page opens with; as many older ones come with each click, up to a page no browser enjoys.
+THREAD_TAIL, LONGEST_THREAD = 200, 5000
 # In the reader's words, for staff.
 LANGUAGE_NAMES: dict[str, str | Promise] = {"en": _("English"), "zh-hans": _("Simplified Chinese")}
 
@@ -69,12 +69,14 @@ class ByMail:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
+    """earlier: how many lines the page would show with the older ones, 0 where it shows them all."""
+
     conversation: Conversation
     name: str
     lines: list[Line]
     upto: int
     first_new: int
-    has_earlier: bool
+    earlier: int
     labels: list[tuple[str, str]]
     draft: Draft | None
     is_mine: bool
@@ -90,13 +92,14 @@ def name_of(found: Conversation) -> str:
     return found.visitor_name or (str(found.customer) if found.customer else gettext("Visitor {id}").format(id=found.pk))
 
 
-def thread_of(*, conversation_id: int, viewer: User, now: datetime) -> Thread:
-    """Return a conversation with its messages and the viewer's draft. At most 7 queries. Raises ConversationMissing."""
+def thread_of(*, conversation_id: int, viewer: User, now: datetime, lines: int = THREAD_TAIL) -> Thread:
+    """Return a conversation with its newest `lines` messages and the viewer's draft. At most 7 queries. Raises ConversationMissing."""
     found = teams.conversations_for(viewer).select_related("customer", "agent", "source", "team").filter(pk=conversation_id).first()
     if found is None:
         raise conversations.ConversationMissing
-    start = max(0, found.last_seq - THREAD_TAIL)
-    rows = conversations.since(conversation_id=found.pk, after_seq=start, with_notes=True)
+    shown = min(max(lines, THREAD_TAIL), LONGEST_THREAD)
+    start = max(0, found.last_seq - shown)
+    rows = conversations.since(conversation_id=found.pk, after_seq=start, with_notes=True, limit=shown)
     can_label = may(viewer, "support.label")
     if any(row.is_note and "@" in row.text for row in rows):
         answering.read_mentions(conversation_id=found.pk, user=viewer, now=now)
@@ -107,7 +110,7 @@ def thread_of(*, conversation_id: int, viewer: User, now: datetime) -> Thread:
         upto=rows[-1].seq if rows else 0,
         # Where everything is new, a line saying so says nothing.
         first_new=next((row.seq for row in rows if row.author == Author.VISITOR and row.seq > found.agent_read_seq > 0), 0),
-        has_earlier=start > 0,
+        earlier=shown + THREAD_TAIL if start and shown < LONGEST_THREAD else 0,
         labels=intents.choices(get_language() or "en", frozenset(labels.known_labels())) if can_label else [],
         draft=drafts.of(conversation_id=found.pk, user=viewer),
         is_mine=found.agent_id == viewer.pk and found.state != ConversationState.CLOSED,

@@ -29,6 +29,7 @@ def inbox(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         conversation_id=pk,
         query=request.GET.get("q", ""),
         sort=request.GET.get("sort", ""),
+        lines=number(request.GET.get("lines")) or 0,
     )
     # The console's script swaps the list alone; a reload or a click without it gets the whole page.
     template = "support/inbox.html#list" if request.GET.get("part") == "list" else "support/inbox.html"
@@ -156,7 +157,7 @@ def wake(request: HttpRequest, pk: int) -> HttpResponse:
 @answered
 @in_team
 def label(request: HttpRequest, pk: int, message_id: int) -> HttpResponse:
-    labels.label(message_id=message_id, label=request.POST.get("label", ""), by=request.user, now=clock.now())
+    labels.label(message_id=message_id, conversation_id=pk, label=request.POST.get("label", ""), by=request.user, now=clock.now())
     if wants_json(request):
         return JsonResponse({"label": request.POST.get("label", "")})
     messages.success(request, _("Thank you. The next training reads it."))

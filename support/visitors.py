@@ -8,20 +8,22 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.core import signing
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_noop
 
+from crm.core import audit
 from crm.core.errors import CrmError
-from crm.core.models import Source
+from crm.core.models import Source, User
 from customers import identity
 from customers.models import Customer
 from support import conversations
-from support.models import Conversation
+from support.models import Conversation, TokenRevocation
 from support.models.conversation import Author
 
 # Seconds a token lasts; a leaked one dies within the hour, and the widget renews it silently.
@@ -66,12 +68,13 @@ class TooFast(CrmError):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What a token says. customer_id: only after a valid signature. proven_at: when that was, in seconds."""
+    """What a token says. customer_id: only after a valid signature. proven_at: when that was; issued_at: of the token. Unix seconds."""
 
     source_id: int
     visitor_id: str
     customer_id: int | None = None
     proven_at: int = 0
+    issued_at: int = field(default=0, compare=False)
 
     @property
     def is_verified(self) -> bool:
@@ -109,15 +112,39 @@ def issue(visitor: Visitor) -> str:
 
 
 def read(token: str, *, now: datetime) -> Visitor:
-    """Return whom a token stands for. Raises TokenBad. Runs no query; the caller checks that the source is active."""
+    """Return whom a token stands for. Raises TokenBad. Runs no query; `admitted` says whether it is still welcome."""
     try:
         payload = signing.loads(token, salt=_SALT, max_age=TOKEN_SECONDS)
-        visitor = Visitor(int(payload["s"]), str(payload["v"]), payload.get("c"), int(payload.get("p", 0)))
+        # The signature covers the time, which stands between the two last colons.
+        issued_at = signing.b62_decode(token.rsplit(":", 2)[1])
+        visitor = Visitor(int(payload["s"]), str(payload["v"]), payload.get("c"), int(payload.get("p", 0)), issued_at)
     except (signing.BadSignature, KeyError, TypeError, ValueError, AttributeError):
         raise TokenBad from None
     if visitor.is_verified and visitor.proven_at < (now - IDENTITY_LASTS).timestamp():
         raise TokenBad
     return visitor
+
+
+def admitted(visitor: Visitor) -> Source:
+    """Return the widget of a token, which must be active and not have revoked it. Raises TokenBad. One query."""
+    issued = datetime.fromtimestamp(visitor.issued_at, UTC)
+    whose = Q(customer=None) if visitor.customer_id is None else Q(customer=None) | Q(customer=visitor.customer_id)
+    revoked = TokenRevocation.objects.filter(whose, source=OuterRef("pk"), at__gt=issued)
+    source = Source.objects.filter(~Exists(revoked), pk=visitor.source_id, is_active=True).first()
+    if source is None:
+        raise TokenBad
+    return source
+
+
+def revoke(*, source: Source, by: User | None, now: datetime, customer_id: int | None = None) -> TokenRevocation:
+    """Make the tokens issued so far worthless: one customer's, or all of the widget's. Open sockets are cut within a minute.
+
+    Visitors get a new token by themselves; who had proven an identity must prove it again.
+    """
+    with transaction.atomic():
+        row = TokenRevocation.objects.create(source=source, customer_id=customer_id, at=now, by=by)
+        audit.record(actor=by, action="chat.revoke_tokens", target=source, data={"customer": customer_id})
+        return row
 
 
 def enter(*, source: Source, now: datetime, visitor_id: str = "", claim: IdentityClaim | None = None, renewed: Visitor | None = None) -> Visitor:

@@ -22,7 +22,7 @@ from crm.core import clock
 from crm.core.errors import CrmError
 from crm.core.http import client_ip
 from crm.core.models import Source, User
-from support import conversations, frames, knowledge, language, limits, pages, visitors, wire
+from support import conversations, crowds, frames, knowledge, language, limits, pages, visitors, wire
 from support.models import Conversation
 
 JsonView = Callable[[HttpRequest], dict[str, Any]]
@@ -53,13 +53,13 @@ def _socket_hosts(request: HttpRequest) -> list[str]:
     return [f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"]
 
 
-def _language(request: HttpRequest, source: Source) -> str:
+def language_for(request: HttpRequest, source: Source) -> str:
     """Return what to speak before the visitor wrote: the snippet's wish, else the browser's languages, else the shop's."""
     return language.known(request.GET.get("lang") or language.preferred(request.headers.get("Accept-Language", "")) or source.locale)
 
 
 def _frame_page(request: HttpRequest, source: Source, allowed: list[str]) -> HttpResponse:
-    chosen = _language(request, source)
+    chosen = language_for(request, source)
     with translation.override(chosen):
         response = render(request, "support/widget.html", {"page": pages.widget_page(source=source, language=chosen, origins=allowed)})
     response["Content-Language"] = language.html_lang(chosen)
@@ -146,13 +146,14 @@ def send(request: HttpRequest) -> dict[str, Any]:
         raise BodyBad
     if not limits.within(f"send:{visitor.source_id}:{visitor.visitor_id}", most=limits.MESSAGES_PER_MINUTE):
         raise visitors.TooFast
+    _check_writing(request, source)
     posted, conversation = visitors.write(
         visitor,
         conversation_id=None,
         text=_text(body, "text"),
         client_id=client_id,
         choice=_text(body, "choice"),
-        language=_language(request, source),
+        language=language_for(request, source),
         now=clock.now(),
     )
     after = body.get("after", 0)
@@ -169,9 +170,11 @@ def act(request: HttpRequest) -> dict[str, Any]:
     visitor, source = visitor_of(request)
     body = _body(request)
     now = clock.now()
+    if body.get("person") is True or "email" in body or "score" in body:
+        _check_writing(request, source)
     if body.get("person") is True:
         found = conversations.for_visitor(
-            source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=_language(request, source), now=now
+            source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=language_for(request, source), now=now
         )
         conversations.hand_over(conversation_id=found.pk, reason="asked", now=now, cause="chat")
         return news_of(Conversation.objects.get(pk=found.pk), 0)
@@ -207,13 +210,18 @@ def news_of(conversation: Conversation | None, after: int) -> dict[str, Any]:
 
 
 def visitor_of(request: HttpRequest) -> tuple[visitors.Visitor, Source]:
-    """Return who asks and at which widget. Raises TokenBad or OriginForeign."""
+    """Return who asks and at which widget. Raises TokenBad, OriginForeign or TooFast."""
     visitor = visitors.read(request.headers.get("X-Visitor-Token", "")[:2000], now=clock.now())
-    source = Source.objects.filter(pk=visitor.source_id, is_active=True).first()
-    if source is None:
-        raise visitors.TokenBad
+    if not crowds.may_ask(address=client_ip(request), source_id=visitor.source_id, visitor_id=visitor.visitor_id):
+        raise visitors.TooFast
+    source = visitors.admitted(visitor)
     visitors.check_origin(source=source, origin=_origin(request), own_host=request.get_host())
     return visitor, source
+
+
+def _check_writing(request: HttpRequest, source: Source) -> None:
+    if not crowds.may_write(address=client_ip(request), source_id=source.pk):
+        raise visitors.TooFast
 
 
 def _origin(request: HttpRequest) -> str:
@@ -225,9 +233,12 @@ def _origin(request: HttpRequest) -> str:
 def _renewed(request: HttpRequest) -> visitors.Visitor | None:
     given = request.headers.get("X-Visitor-Token", "")[:2000]
     try:
-        return visitors.read(given, now=clock.now()) if given else None
+        visitor = visitors.read(given, now=clock.now()) if given else None
+        if visitor is not None:
+            visitors.admitted(visitor)
     except visitors.TokenBad:
         return None
+    return visitor
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

@@ -100,9 +100,13 @@ function refreshList() {
   }, 800);
 }
 
+let waitingBefore;
 function showWaiting() {
   const waiting = Number(document.querySelector('#list [data-waiting]')?.dataset.waiting) || 0;
   document.title = waiting ? `(${waiting}) ${title}` : title;
+  // Where websockets are blocked no hint tells of a new message; the count does.
+  if (!isUp && waiting > waitingBefore) alertTo('visitor');
+  waitingBefore = waiting;
 }
 showWaiting();
 
@@ -604,6 +608,9 @@ register({keys: '[', label: words.wordPaneLeft, run: () => pane(-1)});
 register({keys: ']', label: words.wordPaneRight, run: () => pane(1)});
 
 if (scroll) {
+  // Come for earlier messages: stay at the one that was the first.
+  const first = /^#\d+$/.test(location.hash) && messages.querySelector(`[data-seq="${location.hash.slice(1)}"]`);
   const mark = messages.querySelector('[data-new]');
-  if (mark) mark.scrollIntoView({block: 'center'}); else scroll.scrollTop = scroll.scrollHeight;
+  if (first) first.scrollIntoView({block: 'start'});
+  else if (mark) mark.scrollIntoView({block: 'center'}); else scroll.scrollTop = scroll.scrollHeight;
 }

@@ -226,7 +226,8 @@ const heard = {
 /* ---- Two ways to the server: the socket, or requests where it is blocked ------------------------------------------ */
 
 async function request(path, body, {method = 'POST'} = {}) {
-  const answer = await fetch(`/widget/api/${path}`, {
+  // In the language this page is shown in, which need not be the browser's own.
+  const answer = await fetch(`/widget/api/${path}${path.includes('?') ? '&' : '?'}lang=${lang}`, {
     method, headers: {...(body ? {'Content-Type': 'application/json'} : {}), ...(token ? {'X-Visitor-Token': token} : {})}, credentials: 'omit',
     ...(body ? {body: JSON.stringify(body)} : {}),
   });
@@ -239,10 +240,12 @@ async function request(path, body, {method = 'POST'} = {}) {
 let renewing = null;
 function renew() {
   renewing ??= (async () => {
+    const claim = identity;
     try {
-      const entered = await request('token', {key: page.key, visitor_id: visitorId, ...(identity ? {identity} : {})});
+      const entered = await request('token', {key: page.key, visitor_id: visitorId, ...(claim ? {identity: claim} : {})});
       ({token, visitor_id: visitorId} = entered);
-      identity = null;
+      // One that the shop's page told us meanwhile has not been shown yet.
+      if (identity === claim) identity = null;
       renewedAt = Date.now();
     } finally { renewing = null; }
   })();
@@ -255,7 +258,7 @@ const line = new Line({
   opened: async () => {
     try {
       if (!token || Date.now() - renewedAt > RENEW_MS) await renew();
-      line.send({type: 'hello', token, after: upto, conversation});
+      line.send({type: 'hello', token, after: upto, conversation, lang});
     } catch (reason) {
       if (reason?.refused) { part('line').hidden = false; part('line').textContent = words.refused; }
       line.drop();
@@ -283,7 +286,7 @@ const line = new Line({
 // Polling: whenever the socket is down, for whatever reason.
 setInterval(async () => {
   if (isUp) {
-    if (Date.now() - renewedAt > RENEW_MS) { await renew().catch(() => {}); line.send({type: 'hello', token, after: upto, conversation}); }
+    if (Date.now() - renewedAt > RENEW_MS) { await renew().catch(() => {}); line.send({type: 'hello', token, after: upto, conversation, lang}); }
     return;
   }
   try { await poll(); } catch { /* the notice is already shown */ }
@@ -364,7 +367,7 @@ async function sendFile(file) {
   for (let attempt = 0; ; attempt++) {
     try {
       if (!token) await renew();
-      const answer = await fetch('/widget/api/file', {
+      const answer = await fetch(`/widget/api/file?lang=${lang}`, {
         method: 'POST', body: file, credentials: 'omit',
         headers: {'Content-Type': 'application/octet-stream', 'X-Visitor-Token': token, 'X-Client-Id': id, 'X-File-Name': encodeURIComponent(file.name)},
       });
@@ -437,8 +440,10 @@ if (window.parent !== window) {
   addEventListener('message', async (event) => {
     if (event.source !== parent || ![location.origin, ...page.origins.split(' ')].includes(event.origin) || !event.data?.perennial) return;
     identity = event.data.perennial;
-    await renew().catch(() => { identity = null; });
-    line.send({type: 'hello', token, after: upto, conversation});
+    // A token may be on its way without it: that one first, then this.
+    await renewing?.catch(() => {});
+    await renew().catch((reason) => { if (reason?.refused) identity = null; else token = ''; });
+    if (token) line.send({type: 'hello', token, after: upto, conversation, lang});
   });
   parent.postMessage('perennial:ready', '*');
 }

@@ -11,8 +11,8 @@ from django.db import Error as DatabaseError
 
 from crm.core import clock
 from crm.core.errors import CrmError
-from crm.core.models import Source, User
-from support import conversations, frames, language, limits, live, sharing, visitors, wire
+from crm.core.models import User
+from support import conversations, crowds, frames, language, limits, live, visitors, wire
 from support.consumers.base import EXPIRED, FLOOD, FOREIGN, SILENT, TYPING_EVERY, UNKNOWN, ChatConsumer, in_thread
 from support.models import Conversation, Message
 
@@ -20,12 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds a socket may stay silent about who it is.
 HELLO_WITHIN = 10
-# Of visitors' sockets, by address and by widget.
-open_sockets = limits.OpenSockets()
-address_frames = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE * limits.FRAMES_PER_MESSAGE)
-address_sends = limits.Buckets(per_second=settings.CRM_CHAT_ADDRESS_RATE)
-widget_sends = limits.Buckets(per_second=settings.CRM_CHAT_WIDGET_RATE)
-shared = sharing.Sharing(buckets={"frames": address_frames, "sends": address_sends, "widget": widget_sends}, sockets=open_sockets)
+# Seconds between two looks at whether the token a socket said hello with was revoked or its widget switched off.
+RECHECK_EVERY = 60
 
 
 class VisitorConsumer(ChatConsumer):
@@ -35,10 +31,11 @@ class VisitorConsumer(ChatConsumer):
 
     async def connect(self) -> None:
         live.serve_from(asyncio.get_running_loop())
-        shared.serve_from(asyncio.get_running_loop())
+        crowds.shared.serve_from(asyncio.get_running_loop())
         self.bucket = limits.TokenBucket(burst=limits.FRAME_BURST, per_second=limits.FRAMES_PER_SECOND)
         self.sends = limits.TokenBucket(burst=limits.SEND_BURST, per_second=limits.SENDS_PER_SECOND)
         self.visitor: visitors.Visitor | None = None
+        self.checked_at = self.token_ends_at = 0.0
         self.is_counted = False
         self.language = "en"
         self.conversation_id: int | None = None
@@ -52,7 +49,7 @@ class VisitorConsumer(ChatConsumer):
             await self.close(code=FOREIGN)
             return
         self.address = str((self.scope.get("client") or ("",))[0])
-        if not open_sockets.enter(self.address, most=settings.CRM_CHAT_ADDRESS_SOCKETS):
+        if not crowds.open_sockets.enter(self.address, most=settings.CRM_CHAT_ADDRESS_SOCKETS):
             await self.close(code=FLOOD)
             return
         self.is_counted = True
@@ -63,12 +60,12 @@ class VisitorConsumer(ChatConsumer):
         self.closing = asyncio.ensure_future(self.close(code=SILENT))
 
     def may_speak(self) -> bool:
-        return bool(self.bucket.take()) and address_frames.take(self.address)
+        return bool(self.bucket.take()) and crowds.address_frames.take(self.address)
 
     async def disconnect(self, _code: int) -> None:
         if self.is_counted:
             self.is_counted = False
-            open_sockets.leave(self.address)
+            crowds.open_sockets.leave(self.address)
         if deadline := getattr(self, "deadline", None):
             deadline.cancel()
         if self.conversation_id is not None:
@@ -83,6 +80,12 @@ class VisitorConsumer(ChatConsumer):
         if time.monotonic() > self.token_ends_at:
             await self.close(code=EXPIRED)
             return
+        if time.monotonic() - self.checked_at > RECHECK_EVERY:
+            self.checked_at = time.monotonic()
+            if not await in_thread(self._still_admitted, self.visitor):
+                await self.close(code=UNKNOWN)
+                return
+        self._check_pace(frame)
         match frame:
             case frames.Send():
                 await self._send(frame)
@@ -108,10 +111,19 @@ class VisitorConsumer(ChatConsumer):
             case frames.Ping():
                 await self.send(text_data='{"type":"pong"}')
 
+    def _check_pace(self, frame: frames.Frame) -> None:
+        """Count the frame against its widget and, if it leaves something behind, against everybody it may crowd out. Raises TooFast."""
+        assert self.visitor is not None  # noqa: S101  (handle() lets nobody else through)
+        may_pass = crowds.widget_frames.take(str(self.visitor.source_id))
+        if may_pass and isinstance(frame, (frames.Send, frames.Person, frames.Rate, frames.Email)):
+            may_pass = self.sends.take() and crowds.may_write(address=self.address, source_id=self.visitor.source_id)
+        if not may_pass:
+            raise visitors.TooFast
+
     async def _hello(self, frame: frames.Hello) -> None:
         try:
             visitor = visitors.read(frame.token, now=clock.now())
-            conversation = await in_thread(self._entered, visitor)
+            conversation = await in_thread(self._entered, visitor, frame.lang)
         except visitors.OriginForeign:
             await self.close(code=FOREIGN)
             return
@@ -122,7 +134,8 @@ class VisitorConsumer(ChatConsumer):
             await self.close(code=UNKNOWN)
             return
         self.deadline.cancel()
-        self.visitor, self.token_ends_at = visitor, time.monotonic() + visitors.TOKEN_SECONDS
+        self.visitor, self.checked_at = visitor, time.monotonic()
+        self.token_ends_at = self.checked_at + visitors.TOKEN_SECONDS
         # Join first, read second: what is posted in between is hinted as well as read, and sent once.
         await self._join(conversation)
         same = conversation is not None and frame.conversation == str(conversation.public_id)
@@ -130,13 +143,20 @@ class VisitorConsumer(ChatConsumer):
         await self.say(wire.state(conversation))
         await self._deliver(always=True)
 
-    def _entered(self, visitor: visitors.Visitor) -> Conversation | None:
-        source = Source.objects.filter(pk=visitor.source_id, is_active=True).first()
-        if source is None:
-            raise visitors.KeyUnknown
+    def _entered(self, visitor: visitors.Visitor, lang: str) -> Conversation | None:
+        source = visitors.admitted(visitor)
         visitors.check_origin(source=source, origin=self.origin, own_host=self.host)
-        self.language = language.known(self.browser_language or source.locale)
+        # What the page is shown in comes before what the browser prefers: the shop, or the visitor, has chosen it.
+        self.language = language.known(lang or self.browser_language or source.locale)
         return self._current(visitor)
+
+    @staticmethod
+    def _still_admitted(visitor: visitors.Visitor) -> bool:
+        try:
+            visitors.admitted(visitor)
+        except visitors.TokenBad:
+            return False
+        return True
 
     @staticmethod
     def _current(visitor: visitors.Visitor) -> Conversation | None:
@@ -159,9 +179,6 @@ class VisitorConsumer(ChatConsumer):
             await self.say(wire.state(conversation))
 
     async def _send(self, frame: frames.Send) -> None:
-        assert self.visitor is not None  # noqa: S101  (handle() lets nobody else through)
-        if not self.sends.take() or not address_sends.take(self.address) or not widget_sends.take(str(self.visitor.source_id)):
-            raise visitors.TooFast
         posted, conversation = await in_thread(self._posted, frame)
         if conversation is not None:
             await self._join(conversation)

@@ -13,6 +13,7 @@ from support.models.saved import CannedReply, Macro, Mention
 from support.models.service import BusinessCalendar, ServicePolicy, ServiceTarget
 from support.models.team import DeskState, Draft, Presence, TeamSource
 from support.models.ticket import Ticket, TicketEntry
+from support.models.visitor import TokenRevocation
 from support.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "TeamSource",
     "Ticket",
     "TicketEntry",
+    "TokenRevocation",
     "Webhook",
     "WebhookDelivery",
 ]

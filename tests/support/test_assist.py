@@ -94,6 +94,21 @@ def test_a_new_message_makes_it_stale(taken: Conversation, agent: User, judge: N
     assert Suggestion.objects.get().outcome == "stale"
 
 
+def test_a_page_that_asks_before_the_reply_is_settled_loses_no_outcome(
+    taken: Conversation, agent: User, judge: None, delivery_article: Article, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page asks again as soon as the reply is in the thread; the worker that settles it may come later."""
+    monkeypatch.setattr("support.assistant_tasks.settle_suggestion.delay", lambda *_: None)
+    suggested(asked(taken), agent)
+    reply = conversations.post(conversation_id=taken.pk, author="agent", agent=agent, text="It takes two days.", now=clock.now()).message
+
+    assert assist.current(conversation_id=taken.pk, agent=agent, now=clock.now()) == (None, None)
+    asked(taken, "thanks")
+    assist.current(conversation_id=taken.pk, agent=agent, now=clock.now())
+
+    assert assist.settle(message_id=reply.pk, now=clock.now()) == "accepted"
+
+
 def test_the_order_is_suggested_for_a_proven_customer_only(shop: object, agent: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triage, "of", lambda **_: Triage("order_status", 0.9, True, "en", Decision.ANSWER, version=4))
     buyer = CustomerFactory()
@@ -134,10 +149,12 @@ def test_the_summary_holds_the_facts(client: Client, taken: Conversation, agent:
     Message.objects.filter(author="visitor").update(
         understood={"entities": [{"kind": "order", "text": "MM20483"}], "mood": "negative", "urgency": "high"}, intent="damaged_item", in_scope=True
     )
+    Conversation.objects.update(handover_reason="no_article")
     client.force_login(agent)
 
     page = client.get(f"/assistant/conversations/{taken.pk}/summary/").content.decode()
 
+    assert "no article answers it" in page
     assert "MM20483" in page
     assert "It arrived damaged" in page
     assert "&lt;b&gt;today" in page

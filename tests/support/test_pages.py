@@ -109,6 +109,24 @@ def test_news_holds_only_what_is_above_the_number(desk: Client, talk: Conversati
     assert answer.headers["X-Upto"] == "3"
 
 
+def test_every_line_of_a_long_conversation_can_be_read(desk: Client, talk: Conversation) -> None:
+    Message.objects.bulk_create(
+        Message(conversation=talk, seq=number, author="visitor", text=f"line {number}", sent_at=NOW, language="en") for number in range(1, 451)
+    )
+    Conversation.objects.update(last_seq=450)
+    path = reverse("support:conversation", args=[talk.pk])
+    seen, links = [], []
+
+    for _page in range(3):
+        body = desk.get(path).content.decode()
+        seen.append(len(re.findall(r'<li class="message" data-author="visitor"', body)))
+        links = re.findall(r'href="([^"#]*lines=\d+)#(\d+)"', body)
+        path = path.split("?")[0] + links[0][0] if links else path
+
+    assert seen == [200, 400, 450]
+    assert links == []
+
+
 def test_hostile_text_is_shown_as_text(desk: Client, talk: Conversation) -> None:
     Conversation.objects.update(visitor_name="<script>alert(1)</script>")
     conversations.post(conversation_id=talk.pk, author="visitor", text="<img src=x onerror=alert(2)>", now=NOW)

@@ -101,6 +101,18 @@ def test_an_answer_stops_the_clock_and_a_question_starts_it_again(waiting: Conve
     assert sla.watch(now=at(340)) == (0, 0)
 
 
+def test_a_file_is_a_turn_like_a_line(waiting: Conversation, agent: User) -> None:
+    sla.follow(now=at(1))
+    conversations.post(conversation_id=waiting.pk, author="agent", agent=agent, text="label.pdf", kind="file", now=at(30))
+    sla.follow(now=at(31))
+    answered = ServiceTarget.objects.get(aim=Aim.FIRST_RESPONSE).met_at
+    conversations.post(conversation_id=waiting.pk, author="visitor", text="photo.jpg", kind="file", now=at(300))
+    sla.follow(now=at(301))
+
+    assert answered == at(30)
+    assert ServiceTarget.objects.get(aim=Aim.RESOLUTION).due_at == at(300 + 90)
+
+
 def test_following_again_changes_nothing(waiting: Conversation) -> None:
     assert sla.follow(now=at(1)) == 1
     assert sla.follow(now=at(2)) == 0

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 
 from crm.core import clock
-from support import conversations, frames, limits, visitors, wire
+from crm.core.models import Source
+from support import conversations, crowds, frames, limits, visitors, wire
 from support.consumers import visitor as visitor_sockets
-from support.models import Conversation, Message
+from support.models import Conversation, Message, TokenRevocation
 from support.visitors import Visitor
 from tests.factories import SourceFactory, UserFactory
 from tests.support.conftest import VISITOR
@@ -336,7 +338,7 @@ async def test_one_address_may_not_open_sockets_without_end(visit: Open, setting
 @pytest.mark.parametrize("bucket", ["address_sends", "widget_sends"])
 async def test_a_crowd_of_one_address_or_widget_is_slowed_down_without_being_cut_off(visit: Open, monkeypatch: pytest.MonkeyPatch, bucket: str) -> None:
     narrow = limits.Buckets(per_second=0.2)
-    monkeypatch.setattr(visitor_sockets, bucket, narrow)
+    monkeypatch.setattr(crowds, bucket, narrow)
     crowd = [await visit(visitor_id=f"{number:032x}") for number in range(4)]
 
     answers = []
@@ -346,6 +348,48 @@ async def test_a_crowd_of_one_address_or_widget_is_slowed_down_without_being_cut
 
     assert answers == [None, None, None, "too_fast"]
     assert await Message.objects.acount() == 3
+
+
+async def test_a_revoked_token_and_a_widget_switched_off_cut_open_sockets(visit: Open, source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support.consumers.visitor.RECHECK_EVERY", 0)
+    one, other = await visit(), await visit(visitor_id="f" * 32)
+    await hear(one, "messages")
+    await hear(other, "messages")
+
+    await sync_to_async(visitors.revoke)(source=source, by=None, now=clock.now() + timedelta(seconds=1))
+    await say(one, type="send", client_id="a", text="hello")
+    assert await hear_close(one) == 4401
+
+    await TokenRevocation.objects.all().adelete()
+    await say(other, type="ping")
+    assert await other.receive_from(timeout=10) == '{"type":"pong"}'
+    await Source.objects.aupdate(is_active=False)
+    await say(other, type="ping")
+    assert await hear_close(other) == 4401
+    assert not await Message.objects.aexists()
+
+
+@pytest.mark.parametrize(("lang", "language"), [("zh-Hans", "zh-hans"), ("en", "en"), ("", "en")])
+async def test_a_visitor_who_only_asks_for_a_person_is_spoken_to_in_the_pages_language(visit: Open, source: Any, lang: str, language: str) -> None:
+    socket = await visit(hello=False)
+    await say(socket, type="hello", token=visitors.issue(Visitor(source.pk, VISITOR)), lang=lang)
+    await hear(socket, "messages")
+
+    await say(socket, type="person")
+    await hear(socket, "messages")
+
+    assert (await Conversation.objects.aget()).language == language
+
+
+async def test_asking_for_a_person_again_and_again_is_counted_like_writing(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowds, "address_sends", limits.Buckets(per_second=0.2))
+    socket = await visit()
+    await hear(socket, "messages")
+
+    for _ in range(4):
+        await say(socket, type="person")
+
+    assert (await hear(socket, "error"))["code"] == "too_fast"
 
 
 async def test_a_page_in_the_background_has_received_but_not_read(visit: Open) -> None:

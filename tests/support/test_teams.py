@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 
 from crm.core.models import Source, User
-from support import answering, canned, conversations, drafts, finding, inbox, macros, presence, tags, teams, tickets
-from support.models import CannedReply, Conversation, Macro, Mention, Presence, Tag, Team, TeamSource
+from support import answering, canned, clusters, conversations, drafts, finding, inbox, macros, presence, tags, teams, tickets
+from support.models import CannedReply, Conversation, IntentExample, Macro, Mention, Presence, QuestionCluster, Tag, Team, TeamSource
 from tests.factories import CustomerFactory, SourceFactory, UserFactory
 from tests.support.conftest import NOW, VISITOR, later
 
@@ -75,6 +75,31 @@ def test_no_list_count_or_search_tells_of_it(desk: Client, theirs: Conversation,
 
     assert SECRET not in body.replace('value="porcelain"', "")
     assert "Secret Person" not in body
+
+
+def test_a_message_is_not_labelled_through_another_conversation(desk: Client, talk: Conversation, theirs: Conversation) -> None:
+    message = theirs.messages.get(seq=1)
+
+    answer = desk.post(reverse("support:label", args=[talk.pk, message.pk]), {"label": "greeting"})
+
+    assert answer.status_code == 404
+    assert not IntentExample.objects.exists()
+
+
+def test_a_group_of_questions_shows_and_teaches_only_what_one_may_read(desk: Client, talk: Conversation, theirs: Conversation, agent: User) -> None:
+    own = conversations.post(conversation_id=talk.pk, author="visitor", text="do you gift wrap", now=NOW).message
+    foreign = theirs.messages.get(seq=1)
+    mixed = QuestionCluster.objects.create(kind="intent", title=SECRET, language="en", size=2, message_ids=[foreign.pk, own.pk], found_at=NOW)
+    closed = QuestionCluster.objects.create(kind="intent", title=SECRET, language="en", size=1, message_ids=[foreign.pk], found_at=NOW)
+
+    page = desk.get("/assistant/learning/").content.decode()
+    with pytest.raises(clusters.ClusterMissing):
+        clusters.dismiss(cluster_id=closed.pk, by=agent)
+
+    assert SECRET not in page
+    assert "do you gift wrap" in page
+    assert clusters.take_up(cluster_id=mixed.pk, intent="gift_wrapping", by=agent, now=NOW) == 1
+    assert list(IntentExample.objects.values_list("message", flat=True)) == [own.pk]
 
 
 def test_the_global_search_and_the_customers_page_do_not_tell_of_it_either(desk: Client, theirs: Conversation) -> None:

@@ -6,12 +6,13 @@ import pytest
 from django.core import signing
 from django.test import Client
 
-from crm.core.models import Source
+from crm.core import clock
+from crm.core.models import AuditEntry, Source, User
 from customers.models import Customer
-from support import conversations, language, visitors
-from support.models import Conversation
+from support import conversations, crowds, language, limits, visitors
+from support.models import Conversation, TokenRevocation
 from support.visitors import IdentityClaim, Visitor
-from tests.factories import CustomerFactory, IdentityFactory, SourceFactory
+from tests.factories import CustomerFactory, IdentityFactory, SourceFactory, UserFactory
 from tests.support.conftest import NOW, VISITOR
 
 ORIGIN = {"HTTP_ORIGIN": "http://testserver"}
@@ -217,6 +218,76 @@ def test_a_closed_widget_takes_its_tokens_along(client: Client, shop: Source) ->
     Source.objects.update(is_active=False)
 
     assert client.get("/widget/api/since", **headers, **ORIGIN).status_code == 401
+
+
+def test_a_revoked_token_is_refused_and_the_next_one_is_good(client: Client, shop: Source, agent: User) -> None:
+    headers = entered(client)
+    visitors.revoke(source=shop, by=agent, now=clock.now() + timedelta(seconds=1))
+
+    refused = client.get("/widget/api/since", **headers, **ORIGIN)
+    TokenRevocation.objects.update(at=clock.now() - timedelta(seconds=2))
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_bad")
+    assert client.get("/widget/api/since", **entered(client), **ORIGIN).status_code == 200
+    assert AuditEntry.objects.get(action="chat.revoke_tokens").actor == agent
+
+
+def test_one_customers_tokens_are_revoked_without_the_others_and_cannot_be_renewed(client: Client, shop: Source) -> None:
+    lin, chen = CustomerFactory(), CustomerFactory()
+    now = int(clock.now().timestamp())
+    tokens = {who: visitors.issue(Visitor(shop.pk, VISITOR, who.pk, now)) for who in (lin, chen)}
+    visitors.revoke(source=shop, customer_id=lin.pk, by=None, now=clock.now() + timedelta(seconds=1))
+
+    statuses = [client.get("/widget/api/since", HTTP_X_VISITOR_TOKEN=tokens[who], **ORIGIN).status_code for who in (lin, chen)]
+    renewed = [post(client, "token", {"key": "wk_tea", "visitor_id": VISITOR}, HTTP_X_VISITOR_TOKEN=tokens[who]).json()["verified"] for who in (lin, chen)]
+
+    assert statuses == [401, 200]
+    assert renewed == [False, True]
+
+
+def test_revoking_in_the_admin_is_dated_and_signed(client: Client, shop: Source) -> None:
+    boss = UserFactory(role="admin", is_staff=True, is_superuser=True)
+    client.force_login(boss)
+
+    answer = client.post("/admin/support/tokenrevocation/add/", {"source": shop.pk, "customer": ""})
+
+    assert answer.status_code == 302
+    assert TokenRevocation.objects.values_list("source", "customer", "by").get() == (shop.pk, None, boss.pk)
+
+
+@pytest.mark.parametrize("bucket", ["address_sends", "widget_sends"])
+def test_many_visitors_of_one_address_or_widget_are_slowed_down_where_they_poll_too(
+    client: Client, shop: Source, monkeypatch: pytest.MonkeyPatch, bucket: str
+) -> None:
+    monkeypatch.setattr(crowds, bucket, limits.Buckets(per_second=0.2))
+
+    answers = [post(client, "send", {"client_id": "a", "text": "hello"}, **entered(client)).status_code for _ in range(4)]
+    person = post(client, "act", {"person": True}, **entered(client))
+
+    assert answers == [200, 200, 200, 429]
+    assert (person.status_code, person.json()["code"]) == (429, "too_fast")
+    assert Conversation.objects.count() == 3
+
+
+@pytest.mark.parametrize("bucket", ["address_frames", "widget_frames", "visitor_requests"])
+def test_requests_of_every_kind_are_counted(client: Client, shop: Source, monkeypatch: pytest.MonkeyPatch, bucket: str) -> None:
+    headers = entered(client)
+    monkeypatch.setattr(crowds, bucket, limits.Buckets(per_second=0.2))
+
+    answers = [client.get("/widget/api/since", **headers, **ORIGIN).status_code for _ in range(3)]
+    answers += [post(client, "act", {"got": 1}, **headers).status_code]
+
+    assert answers == [200, 200, 200, 429]
+
+
+def test_the_language_of_the_page_comes_before_the_browsers(client: Client, shop: Source) -> None:
+    headers = entered(client)
+
+    client.post("/widget/api/act?lang=zh-Hans", json.dumps({"person": True}), "application/json", **ORIGIN, **headers, HTTP_ACCEPT_LANGUAGE="en-GB")
+
+    said = Conversation.objects.get()
+    assert said.language == "zh-hans"
+    assert "转接人工" in said.messages.get().text
 
 
 def test_bodies_beyond_a_frame_are_refused(client: Client, shop: Source) -> None:
