@@ -42,6 +42,7 @@ _PHRASES: dict[str, dict[str, str]] = {
         ENGLISH: "Leave your e-mail address below and we answer there too.",
         CHINESE: "您也可以在下方留下邮箱，我们会同时通过邮件回复您。",
     },
+    "ticket": {ENGLISH: "A visitor asked for a person", CHINESE: "访客请求人工客服"},
     "mail_subject": {ENGLISH: "Your conversation with {shop}", CHINESE: "您与{shop}的会话"},
     "mail_above": {ENGLISH: "–– Please write your answer above this line ––", CHINESE: "–– 请在此线以上回复 ––"},
     "mail_sender": {ENGLISH: "{name}, {shop}", CHINESE: "{shop} {name}"},

@@ -216,7 +216,9 @@ const heard = {
     clearTimeout(typingEnds);
     typingEnds = setTimeout(() => { part('typing').textContent = ''; }, 4000);
   },
-  error: ({code, client_id: id}) => {
+  error: ({code, client_id}) => {
+    // A frame the server does not understand is not named; one message at a time is under way, so it is that one.
+    const id = code === 'bad_frame' ? [...acknowledged.keys()][0] : client_id;
     const waiting = acknowledged.get(id);
     acknowledged.delete(id);
     waiting?.fail(['unavailable', 'too_fast'].includes(code) ? new Error(code) : {refused: code});
@@ -341,6 +343,7 @@ part('composer').addEventListener('submit', (event) => {
   const said = text.value.trim();
   if (!said) return;
   text.value = '';
+  part('full').hidden = true;
   store.remove(DRAFT_KEY);
   say(said);
   text.focus();
@@ -390,6 +393,7 @@ part('file').addEventListener('change', () => {
 
 let typedAt = 0;
 text.addEventListener('input', () => {
+  part('full').hidden = text.value.length < text.maxLength;
   if (text.value) store.set(DRAFT_KEY, text.value); else store.remove(DRAFT_KEY);
   if (Date.now() - typedAt < 2500 || !conversation) return;
   typedAt = Date.now();
@@ -429,6 +433,14 @@ part('mail').addEventListener('submit', async (event) => {
 });
 
 document.addEventListener('visibilitychange', () => { if (!document.hidden) seen(); });
+
+// A conversation begun in another tab is this tab's, too, unless it has one.
+addEventListener('storage', ({key, newValue}) => {
+  if (key !== VISITOR_KEY || !newValue || conversation || newValue === visitorId) return;
+  visitorId = newValue;
+  token = '';
+  line.drop();
+});
 
 /* ---- Inside the shop's page --------------------------------------------------------------------------------------- */
 

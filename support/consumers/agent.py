@@ -39,13 +39,8 @@ class AgentConsumer(ChatConsumer):
     async def handle(self, frame: frames.Frame) -> None:
         if self.user is None:
             raise frames.BadFrame
-        if time.monotonic() - self.checked_at > RECHECK_EVERY:
-            # A socket outlives a logout and a changed role; look again every minute it is used.
-            if not await in_thread(_still_allowed, self.user.pk, self.scope["session"].session_key):
-                await self.close(code=UNKNOWN)
-                return
-            await in_thread(self.user.refresh_from_db)
-            self.checked_at = time.monotonic()
+        if not await self._is_welcome():
+            return
         if isinstance(frame, (frames.Send, frames.Since, frames.Typing, frames.Read, frames.Got)) and not await self._may_see({frame.conversation}):
             raise conversations.ConversationMissing
         match frame:
@@ -79,6 +74,20 @@ class AgentConsumer(ChatConsumer):
             case frames.Ping():
                 await self.send(text_data='{"type":"pong"}')
 
+    async def _is_welcome(self) -> bool:
+        """Return whether the person is still logged in and may see the inbox, and close the socket where not.
+
+        A socket outlives a logout and a changed role; looked at again every minute in which it says or hears anything.
+        """
+        if time.monotonic() - self.checked_at > RECHECK_EVERY:
+            assert self.user is not None  # noqa: S101  (only who was let in is in the group of the inbox)
+            if not await in_thread(_still_allowed, self.user.pk, self.scope["session"].session_key):
+                await self.close(code=UNKNOWN)
+                return False
+            await in_thread(self.user.refresh_from_db)
+            self.checked_at = time.monotonic()
+        return True
+
     async def _may_see(self, conversation_ids: set[int]) -> set[int]:
         """Return those the teams of this person allow; a query only for what was not looked up in the last seconds."""
         unknown = self.view.unknown(conversation_ids)
@@ -87,6 +96,8 @@ class AgentConsumer(ChatConsumer):
         return {each for each in conversation_ids if self.view.may_see(each)}
 
     async def chat_news(self, event: dict[str, Any]) -> None:
+        if not await self._is_welcome():
+            return
         for each in event["news"]:
             if not each["seq"]:
                 # Its team may be what changed.

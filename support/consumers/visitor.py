@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -77,14 +78,8 @@ class VisitorConsumer(ChatConsumer):
             return
         if self.visitor is None:
             raise frames.BadFrame
-        if time.monotonic() > self.token_ends_at:
-            await self.close(code=EXPIRED)
+        if not await self._is_welcome():
             return
-        if time.monotonic() - self.checked_at > RECHECK_EVERY:
-            self.checked_at = time.monotonic()
-            if not await in_thread(self._still_admitted, self.visitor):
-                await self.close(code=UNKNOWN)
-                return
         self._check_pace(frame)
         match frame:
             case frames.Send():
@@ -110,6 +105,18 @@ class VisitorConsumer(ChatConsumer):
                     await in_thread(conversations.leave_address, conversation_id=self.conversation_id, email=frame.email, now=clock.now())
             case frames.Ping():
                 await self.send(text_data='{"type":"pong"}')
+
+    async def _is_welcome(self) -> bool:
+        """Return whether the token still holds, and close the socket where it does not. A query once a minute."""
+        if time.monotonic() > self.token_ends_at:
+            await self.close(code=EXPIRED)
+            return False
+        if time.monotonic() - self.checked_at > RECHECK_EVERY:
+            self.checked_at = time.monotonic()
+            if not await in_thread(self._still_admitted, self.visitor):
+                await self.close(code=UNKNOWN)
+                return False
+        return True
 
     def _check_pace(self, frame: frames.Frame) -> None:
         """Count the frame against its widget and, if it leaves something behind, against everybody it may crowd out. Raises TooFast."""
@@ -240,13 +247,18 @@ class VisitorConsumer(ChatConsumer):
             await self.channel_layer.group_send(live.INBOX, {"type": "chat.typing", "conversation": self.conversation_id, "by": "visitor"})
 
     async def chat_hint(self, event: dict[str, Any]) -> None:
-        if event["conversation"] != self.conversation_id or event["seq"] <= self.told:
+        if event["conversation"] == self.conversation_id and event["seq"] > self.told:
+            await self._guarded(partial(self._hinted, event))
+
+    async def _hinted(self, event: dict[str, Any]) -> None:
+        # A page that never says anything hears no more than one that does.
+        if not await self._is_welcome():
             return
         if event.get("item") is not None and event["seq"] == self.told + 1:
             # The usual case needs no query: this socket knew everything up to the message that came with the hint.
             await self._tell([event["item"]], upto=event["seq"])
         else:
-            await self._guarded(self._deliver)
+            await self._deliver()
 
     async def chat_change(self, event: dict[str, Any]) -> None:
         if event["conversation"] == self.conversation_id:

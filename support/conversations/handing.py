@@ -13,8 +13,9 @@ from support.conversations.posting import appended, system
 from support.conversations.rules import PAGE, AlreadyTaken, locked
 from support.events import ConversationChanged
 from support.mail import addresses
-from support.models import Conversation, Ticket
+from support.models import Conversation, Message, Ticket
 from support.models.conversation import Author, ConversationState
+from support.models.ticket import WORKED_ON
 
 
 def assign(*, conversation_id: int, agent: User | None, by: User | None, now: datetime) -> Conversation:
@@ -72,12 +73,20 @@ def hand_over(*, conversation_id: int, reason: str, now: datetime, phrase: str =
         if outlook.opens_at is not None and cause != "demo":
             if addresses.is_on() and not conversation.visitor_email and not conversation.is_verified:
                 text = f"{text} {phrases.say('offline_mail', conversation.language)}"
-            # Nobody is there: what was asked becomes work that somebody finds in the morning, chat window or not.
-            subject = conversation.last_line or phrases.say("closed", conversation.language)
-            data["ticket"] = tickets.open(subject=subject, conversation_id=conversation.pk, by_label="assistant", is_demo=conversation.is_demo, now=now).pk
+            data["ticket"] = _kept_as_ticket(conversation, now)
         appended(conversation, Author.BOT, text, now, "", None, False, "handover", data, "", cause)
         publish(ConversationChanged(conversation.pk, now, cause))
         return conversation
+
+
+def _kept_as_ticket(conversation: Conversation, now: datetime) -> int:
+    """Return the ticket that keeps what was asked while nobody is there: one that is still open, else a new one."""
+    open_already = Ticket.objects.filter(conversation=conversation, state__in=WORKED_ON).order_by("-pk").values_list("pk", flat=True).first()
+    if open_already is not None:
+        return open_already
+    asked = Message.objects.filter(conversation=conversation, author=Author.VISITOR).order_by("-seq").values_list("text", flat=True).first()
+    subject = asked or phrases.say("ticket", conversation.language)
+    return tickets.open(subject=subject, conversation_id=conversation.pk, by_label="assistant", is_demo=conversation.is_demo, now=now).pk
 
 
 def await_person(*, conversation_id: int, reason: str, now: datetime) -> Conversation:

@@ -147,3 +147,17 @@ def test_outside_the_hours_a_ticket_is_kept_and_the_visitor_hears_when(shop: Sou
     assert "6月15日 14:00" in said.text
     assert said.data["ticket"] == ticket.pk
     assert not calendars.of(BusinessCalendar.objects.get()).is_open(NOW)
+
+
+def test_the_ticket_is_named_after_the_visitors_words_and_there_is_one(shop: Source, agent: User) -> None:
+    BusinessCalendar.objects.create(name="main", zone="Asia/Shanghai", spans={"0": [["14:00", "18:00"]]}, is_main=True)
+    talk, silent = (conversations.open(source_id=shop.pk, visitor_id=letter * 32, now=NOW) for letter in "ab")
+    conversations.post(conversation_id=talk.pk, author="visitor", text="The lid is cracked", now=NOW)
+    conversations.post(conversation_id=talk.pk, author="bot", text="Returns are free for 30 days.", now=NOW)
+
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=NOW)
+    conversations.close(conversation_id=talk.pk, by=agent, now=NOW)
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=NOW)
+    conversations.hand_over(conversation_id=silent.pk, reason="asked", now=NOW)
+
+    assert sorted(Ticket.objects.values_list("subject", flat=True)) == ["A visitor asked for a person", "The lid is cracked"]

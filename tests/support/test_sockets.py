@@ -381,6 +381,22 @@ async def test_a_visitor_who_only_asks_for_a_person_is_spoken_to_in_the_pages_la
     assert (await Conversation.objects.aget()).language == language
 
 
+async def test_a_silent_socket_hears_nothing_once_its_token_is_over(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="one")
+    await hear(socket, "messages")
+    await hear(socket, "messages")
+    talk = await Conversation.objects.aget()
+
+    with monkeypatch.context() as later:
+        later.setattr("support.consumers.visitor.time.monotonic", lambda: 10.0**9)
+        await sync_to_async(post)(talk.pk, "secret", author="bot", cause="bot")
+
+        output = await socket.receive_output(timeout=10)
+
+    assert (output["type"], output["code"]) == ("websocket.close", 4402)
+
+
 async def test_asking_for_a_person_again_and_again_is_counted_like_writing(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowds, "address_sends", limits.Buckets(per_second=0.2))
     socket = await visit()
