@@ -95,6 +95,11 @@ class Hours:
             day += timedelta(days=1)
         raise NeverOpen
 
+    def closing(self, at: datetime) -> datetime | None:
+        """Return when the span ends in which the moment lies, None outside the hours."""
+        local = at.astimezone(self.zone).date()
+        return next((end for day in (local - timedelta(days=1), local) for begin, end in self.on(day) if begin <= at < end), None)
+
     def next_opening(self, at: datetime) -> datetime | None:
         """Return when it opens next, `at` itself where it is open, None where it never does."""
         if self.is_open(at):

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from crm.core.models import Source
-from support import knowledge
+from support import knowledge, queueing
 from support.language import html_lang
 
 # In their own words, for the visitor's switch.
@@ -30,10 +30,11 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class WidgetPage:
-    """words: what chat-widget.js says, in the page's language."""
+    """words: what chat-widget.js says, in the page's language. hours: until or from when people are there, '' where always."""
 
     key: str
     shop: str
+    hours: str
     colour: str
     origins: str
     html_lang: str
@@ -42,8 +43,8 @@ class WidgetPage:
     words: dict[str, str]
 
 
-def widget_page(*, source: Source, language: str, origins: list[str]) -> WidgetPage:
-    """Return the widget's page in the active language. Runs no query."""
+def widget_page(*, source: Source, language: str, origins: list[str], now: datetime) -> WidgetPage:
+    """Return the widget's page in the active language. One query."""
     words = {
         "assistant": gettext("Assistant"),
         "automatic": gettext("Automatic assistant"),
@@ -81,6 +82,7 @@ def widget_page(*, source: Source, language: str, origins: list[str]) -> WidgetP
     return WidgetPage(
         key=source.write_key,
         shop=source.name,
+        hours=queueing.hours_words(now=now, language=language),
         colour=source.brand_colour,
         origins=" ".join(origins),
         html_lang=html_lang(language),

@@ -38,6 +38,8 @@ _PHRASES: dict[str, dict[str, str]] = {
         ENGLISH: "Nobody is at the desk right now; we are back on {when}. Your request is kept and will be answered here.",
         CHINESE: "目前不在服务时间，我们将于 {when} 恢复服务。您的问题已记录，届时会在这里回复您。",
     },
+    "hours_open": {ENGLISH: "People are here until {when}.", CHINESE: "人工客服在线至 {when}。"},
+    "hours_closed": {ENGLISH: "People are back on {when}; the assistant is here.", CHINESE: "人工客服 {when} 上线，智能助手随时在线。"},
     "offline_mail": {
         ENGLISH: "Leave your e-mail address below and we answer there too.",
         CHINESE: "您也可以在下方留下邮箱，我们会同时通过邮件回复您。",

@@ -43,6 +43,18 @@ def opening_hours() -> calendars.Hours:
     return calendars.of(main) if main is not None else calendars.ALWAYS
 
 
+def hours_words(*, now: datetime, language: str) -> str:
+    """Return until or from when people are there, as the visitor reads it; '' without a main calendar. One query."""
+    hours = opening_hours()
+    if hours is calendars.ALWAYS:
+        return ""
+    until = hours.closing(now)
+    if until is not None:
+        return phrases.say("hours_open", language, when=f"{timezone.localtime(until):%H:%M}")
+    opens_at = hours.next_opening(now)
+    return phrases.say("hours_closed", language, when=_when(opens_at, language)) if opens_at is not None else ""
+
+
 def place_of(conversation: Conversation) -> int:
     """Return how many conversations of the same team wait for a person up to and including this one. One query."""
     waiting = Conversation.objects.filter(state=ConversationState.QUEUED, team=conversation.team_id).exclude(pk=conversation.pk)

@@ -61,7 +61,7 @@ def language_for(request: HttpRequest, source: Source) -> str:
 def _frame_page(request: HttpRequest, source: Source, allowed: list[str]) -> HttpResponse:
     chosen = language_for(request, source)
     with translation.override(chosen):
-        response = render(request, "support/widget.html", {"page": pages.widget_page(source=source, language=chosen, origins=allowed)})
+        response = render(request, "support/widget.html", {"page": pages.widget_page(source=source, language=chosen, origins=allowed, now=clock.now())})
     response["Content-Language"] = language.html_lang(chosen)
     return response
 

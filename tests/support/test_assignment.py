@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from crm.core.models import Source, User
 from support import assignment, calendars, conversations, queueing
@@ -161,3 +162,22 @@ def test_the_ticket_is_named_after_the_visitors_words_and_there_is_one(shop: Sou
     conversations.hand_over(conversation_id=silent.pk, reason="asked", now=NOW)
 
     assert sorted(Ticket.objects.values_list("subject", flat=True)) == ["A visitor asked for a person", "The lid is cracked"]
+
+
+@pytest.mark.parametrize(
+    ("hour", "english", "chinese"),
+    [
+        (15, "People are here until 18:00.", "人工客服在线至 18:00。"),
+        (12, "People are back on Monday 15 June, 14:00; the assistant is here.", "人工客服 6月15日 14:00 上线，智能助手随时在线。"),
+        (18, "People are back on Monday 22 June, 14:00; the assistant is here.", "人工客服 6月22日 14:00 上线，智能助手随时在线。"),
+    ],
+)
+def test_the_chat_says_when_people_are_there(client: Client, shop: Source, hour: int, english: str, chinese: str) -> None:
+    assert queueing.hours_words(now=NOW, language="en") == ""
+    BusinessCalendar.objects.create(name="main", zone="Asia/Shanghai", spans={"0": [["14:00", "18:00"]]}, is_main=True)
+    now = NOW + timedelta(hours=hour - 12)
+
+    said = [queueing.hours_words(now=now, language=language) for language in ("en", "zh-hans")]
+
+    assert said == [english, chinese]
+    assert 'class="chat__state">人工客服' in client.get("/w/wk_tea/?lang=zh").content.decode()
