@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 HELP = "Learn hidden states of ordering from a panel of counts; write each customer's state and its probabilities per period."
+NOTHING = frozenset({"", "nan", "na", "null"})
 ONE_RATE = "one rate for everybody"
 # More periods than this are no panel but a calendar of days gone wrong, and would not fit in memory.
 MOST_PERIODS = 1_000
+# Looking further ahead than this says nothing but the states' long-run shares.
+FARTHEST_HORIZON = 1_000
 # Customers without any order that should be there and are not, before a panel is taken for one of buyers.
 FEWEST_MISSING = 20
 
@@ -76,8 +79,8 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
 
     if options.get("states") is not None and not 1 <= options["states"] <= 20:
         raise TableUnreadable("--states must lie between 1 and 20.")
-    if not options.get("horizon", 3.0) > 0:
-        raise TableUnreadable("--horizon must be a positive number of periods.")
+    if not 0 < options.get("horizon", 3.0) <= FARTHEST_HORIZON:
+        raise TableUnreadable(f"--horizon must be a positive number of periods, {FARTHEST_HORIZON:,} at most.")
     read = _read(options["panel"], options.get("contact"))
     say(f"{len(read.customers):,} customers, {len(read.periods)} periods")
     seed = int(options.get("seed") or 0)
@@ -104,8 +107,11 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
 def _read(path: str, contact: str | None) -> _Read:
     table = tables.read(path, least_columns=3)
     who, when, orders = table.column("customer_id"), table.column("period"), table.column("count")
+    for line, (name, period) in enumerate(zip(who, when, strict=True), start=2):
+        if not name.strip() or period.strip().lower() in NOTHING:
+            raise TableUnreadable(f"{path}, line {line}: a row needs a customer_id and a period.")
     customers = list(dict.fromkeys(who))
-    periods, notes = _in_order(when)
+    periods, notes = _in_order(when, path)
     if len(periods) > MOST_PERIODS:
         raise TableUnreadable(f"{path} has {len(periods)} periods; {MOST_PERIODS} at most. Count orders per week or month first.")
     row_of, column_of = {name: index for index, name in enumerate(customers)}, {name: index for index, name in enumerate(periods)}
@@ -133,13 +139,20 @@ def _read(path: str, contact: str | None) -> _Read:
     return _Read(customers, periods, counts, levels, row, column, notes)
 
 
-def _in_order(when: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Return the periods in time order, whole numbers without holes: a number nobody has is a period of its own."""
+def _in_order(when: list[str], path: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the periods in time order, whole numbers without holes: a number nobody has is a period of its own.
+
+    Raises TableUnreadable where one number is written in two ways.
+    """
     names = set(when)
     try:
         numbers = {int(float(name)): name for name in names if float(name) == int(float(name))}
     except (ValueError, OverflowError):
         return sorted(names), ()
+    seen: dict[float, str] = {}
+    for name in sorted(names):
+        if (twin := seen.setdefault(float(name), name)) != name:
+            raise TableUnreadable(f"{path} writes the same period as {twin!r} and as {name!r}; write it in one way.")
     if len(numbers) < len(names):
         return sorted(names, key=float), ()
     low, high = min(numbers), max(numbers)
@@ -147,13 +160,14 @@ def _in_order(when: list[str]) -> tuple[list[str], tuple[str, ...]]:
     if missing and high - low < MOST_PERIODS:
         note = f"{missing} period(s) between {low} and {high} are in no row; they were taken as unknown."
         return [numbers.get(number, f"{number}") for number in range(low, high + 1)], (note,)
-    return [numbers[number] for number in sorted(numbers)], ()
+    note = f"The periods run from {low} to {high} and {missing:,} of them are in no row; those there are were taken as following one another."
+    return [numbers[number] for number in sorted(numbers)], (note,) if missing else ()
 
 
 def _count(text: str, path: str, line: int) -> float:
     """Return the count; an empty cell or nan is unknown. Raises TableUnreadable for anything else that is no count."""
     cleaned = text.strip()
-    if not cleaned or cleaned.lower() in {"nan", "na", "null"}:
+    if cleaned.lower() in NOTHING:
         return float("nan")
     try:
         value = float(cleaned)

@@ -25,7 +25,7 @@ from customers.ml.network.model import BLANKS, UNKNOWN, Network, NetworkInvalid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from customers.ml.network.learning import Learned, Rules
+    from customers.ml.network.learning import Learned, Rows, Rules
 
     Codes = NDArray[np.int64]
 
@@ -118,7 +118,10 @@ def _evidence(options: Mapping[str, Any], network: Network, query: str, notes: l
             continue
         if code == UNKNOWN and value.casefold() not in BLANKS:
             notes.append(f"{column} has no value {value!r} (it has: {', '.join(network.states[column])}); it was taken as unknown.")
-        known[network.names.index(column)] = code
+        place = network.names.index(column)
+        if UNKNOWN not in (known[place], code) and known[place] != code:
+            raise NetworkInvalid(f"--evidence gives {column} two values, {network.states[column][known[place]]!r} and {value!r}.")
+        known[place] = code if code != UNKNOWN else known[place]
     return known
 
 
@@ -161,17 +164,39 @@ def _learned(options: Mapping[str, Any], query: str, value: str, notes: list[str
         else:
             continue
         if name in asked:
-            raise NetworkInvalid(f"--evidence names {name}, which has {len(known):,} different values: put numbers into bands first.")
+            raise NetworkInvalid(
+                f"--evidence names {name}, which has {len(known):,} different values: put numbers into bands first."
+                if known
+                else f"--evidence names {name}, of which {options['data']} has no value."
+            )
         del columns[name]
     rows = learning.rows_of(columns)
     if len(rows.states[query]) > MOST_VALUES:
         raise NetworkInvalid(f"{query} has {len(rows.states[query]):,} different values; put numbers into bands first.")
+    notes += _leaks(rows, query, value, seed)
     rules = _rules(options, rows.names)
     learned = learning.learn(rows, rules=rules, seed=seed)
     say(f"{learned.rows:,} rows, {len(rows.names)} variables, {sum(map(len, learned.network.parents.values()))} arrows")
     if learned.left_out:
         notes.append(f"{learned.left_out} row(s) have too many unknown cells to learn from.")
     return learned, _cross_validated(rows, rules, query, value, seed)
+
+
+def _leaks(rows: Rows, query: str, value: str, seed: int) -> list[str]:
+    """Return what the leak guard says of each variable; a network may be asked with a copy of the answer, so it is kept."""
+    from customers.ml.network.model import code_of
+    from customers.ml.tabular.columns import Matrix
+    from customers.ml.tabular.leaks import find_leaks
+
+    place, state = rows.names.index(query), code_of(rows.states[query], value)
+    codes = rows.codes[rows.codes[:, place] != UNKNOWN]
+    label = codes[:, place] == state
+    others = [name for name in rows.names if name != query]
+    if not others or not len(codes) >= 10 * FOLDS or not label.any() or label.all():
+        return []
+    values = np.where(codes == UNKNOWN, np.nan, codes)[:, [rows.names.index(name) for name in others]]
+    matrix = Matrix(values, tuple(others), tuple(others), tuple(rows.states[name] for name in others))
+    return [f"Leak guard: {leak.reason}." for leak in find_leaks(matrix, label.astype(np.int64), seed=seed)]
 
 
 def _rules(options: Mapping[str, Any], names: tuple[str, ...]) -> Rules:

@@ -7,12 +7,9 @@ after the predictions are written down, and choose nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from crm.core.errors import CrmError
 
 if TYPE_CHECKING:
     import argparse
@@ -25,38 +22,15 @@ if TYPE_CHECKING:
     from customers.ml.tabular.choosing import Choice
     from customers.ml.tabular.columns import ColumnPlan, Matrix
     from customers.ml.tabular.fairness import Protected
+    from customers.ml.tabular.labels import Task, Truth
     from customers.ml.tabular.leaks import Leak
     from customers.ml.tabular.model import Explanation, TabularModel
 
     Floats = NDArray[np.float64]
 
 HELP = "Learn from one table who bears a label, and say how likely each row of another does, why, and how fair that is."
-# Words for "it happened"; where neither value is one of them the rarer is the positive.
-POSITIVE = ("1", "1.0", "yes", "y", "true", "t", "positive", "bad", "churn", "churned", "returned", "是")
 # Reasons named in the readable column; all contributions follow in columns of their own.
 REASONS = 3
-
-
-class LabelUnusable(CrmError):
-    """The label column cannot be learned: one value only, many values and none named, or too many gaps."""
-
-    code = "label_unusable"
-    status = 422
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is learned. rows: training rows with a label.  label: (n,) 0/1.  positive, negative: the label's two sides."""
-
-    table: Table
-    rows: list[int]
-    label: NDArray[np.int64]
-    positive: str
-    negative: str
-
-    def cells(self, column: str) -> list[str]:
-        given = self.table.column(column)
-        return [given[row] for row in self.rows]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,24 +55,29 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
     from crm.core.learning import tables
     from crm.core.learning.evaluating import EvaluationReport
     from customers.ml.tabular.choosing import choose
-    from customers.ml.tabular.fairness import Protected
+    from customers.ml.tabular.fairness import GroupUnusable, Protected
+    from customers.ml.tabular.labels import learnable, truth_of
 
     train, test = tables.read(options["train"], least_columns=2), tables.read(options["test"])
     task = learnable(train, options["label"], options.get("positive"))
     seed = int(options.get("seed") or 0)
     protected = [Protected.parse(text, train.columns) for text in options.get("protected") or []]
+    if any(one.column == options["label"] for one in protected):
+        raise GroupUnusable(f"--protected {options['label']} is the label itself; name a column that says who a row is about.")
     protected = [one.learn(task.cells(one.column)) for one in protected]
     plan, matrix, leaks = _plan(task, options, protected, seed)
     say(f"{len(matrix)} rows, {len(plan.columns)} columns; probability of {options['label']} = {task.positive}")
-    choice = choose(matrix, task.label, seed=seed, say=say)
+    # Before the minutes of choosing: a column that the test file lacks is found now.
     asked = plan.encode({column.name: test.column(column.name) for column in plan.columns if test.has(column.name)})
+    choice = choose(matrix, task.label, seed=seed, say=say)
     probability = choice.model.probability(asked)
     if options.get("out"):
         say(f"predicting {len(asked)} rows")
         _write(options["out"], choice.model, asked, probability, with_reasons=not options.get("no_reasons"))
     # Everything above is decided and written; only now are the test's labels looked at.
-    truth, measured = _truth(test, task, options["label"])
-    notes = [*_notes(task, plan, leaks, options), *([] if truth is not None else [f"{test.path} bears no label {options['label']!r}: nothing is measured."])]
+    found = truth_of(test, task, options["label"])
+    truth, measured = (found.label, found.rows) if found and len(found.rows) else (None, np.zeros(0, dtype=np.int64))
+    notes = [*_notes(task, plan, leaks, options), *_unmeasured(test, task, options["label"], found)]
     figures, shown = _measured(truth, measured, probability, choice, asked, seed) if truth is not None else ({}, {})
     fair, told = _fairness(task, test, protected, choice, asked, truth, measured, seed)
     return EvaluationReport(
@@ -114,30 +93,6 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
         seed=seed,
         rows={"train": len(matrix), "test": len(asked), "train_positive": int(task.label.sum())},
     )
-
-
-def learnable(table: Table, label: str, positive: str | None) -> Task:
-    """Return which rows have a label and what its positive value is. Raises LabelUnusable, TableUnreadable."""
-    from customers.ml.tabular.columns import is_missing
-
-    given = [cell.strip() for cell in table.column(label)]
-    rows = [row for row, cell in enumerate(given) if not is_missing(cell)]
-    values = sorted({given[row] for row in rows})
-    if not rows:
-        raise LabelUnusable(f"The label column {label!r} of {table.path} is empty.", column=label)
-    if len(values) == 1:
-        raise LabelUnusable(f"Every row of {table.path} has the label {values[0][:80]!r}; two different labels are needed to learn from.", column=label)
-    if positive is not None and positive not in values:
-        raise LabelUnusable(f"No row of {table.path} has the label {positive!r}; there are: {_listed(values)}.", column=label)
-    if positive is None and len(values) > 2:
-        raise LabelUnusable(f"The label column {label!r} has {len(values)} values ({_listed(values)}); name the one to predict with --positive.", column=label)
-    if positive is None:
-        counts = {value: sum(1 for row in rows if given[row] == value) for value in values}
-        known = [value for value in values if value.lower() in POSITIVE]
-        positive = known[0] if len(known) == 1 else min(values, key=lambda value: (counts[value], value))
-    others = [value for value in values if value != positive]
-    marks = np.array([given[row] == positive for row in rows], dtype=np.int64)
-    return Task(table, rows, marks, positive, others[0] if len(others) == 1 else "any other")
 
 
 def _plan(task: Task, options: Mapping[str, Any], protected: Sequence[Protected], seed: int) -> tuple[ColumnPlan, Matrix, list[Leak]]:
@@ -175,6 +130,22 @@ def _notes(task: Task, plan: ColumnPlan, leaks: Sequence[Leak], options: Mapping
             yield f"Column {name!r} is not used: {reason}."
 
 
+def _unmeasured(test: Table, task: Task, label: str, found: Truth | None) -> Iterator[str]:
+    """Say which test rows are not measured, and why."""
+    from customers.ml.tabular.labels import listed
+
+    if found is None:
+        yield f"{test.path} bears no label {label!r}: nothing is measured."
+        return
+    if found.strange:
+        yield (
+            f"{sum(found.strange.values())} rows of {test.path} bear a label that is neither {task.positive!r} nor {task.negative!r} "
+            f"({listed(sorted(found.strange))}) and are not measured."
+        )
+    if not 0 < found.label.sum() < len(found.label):
+        yield f"All measured rows of {test.path} bear one label: how well rows are ranked cannot be said."
+
+
 def _write(path: str, model: TabularModel, asked: Matrix, probability: Floats, *, with_reasons: bool) -> None:
     from crm.core.learning import tables
 
@@ -199,17 +170,6 @@ def _exact(value: float) -> str:
 
 def _told(why: Explanation, row: int) -> str:
     return "; ".join(f"{column} {value:+.3f}" for column, value in why.strongest(row, most=REASONS))
-
-
-def _truth(test: Table, task: Task, label: str) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
-    """Return the labels 0/1 of the test rows that have one, and their row numbers."""
-    from customers.ml.tabular.columns import is_missing
-
-    if not test.has(label):
-        return None, np.zeros(0, dtype=np.int64)
-    given = [cell.strip() for cell in test.column(label)]
-    rows = np.array([row for row, cell in enumerate(given) if not is_missing(cell)], dtype=np.int64)
-    return (np.array([given[row] == task.positive for row in rows], dtype=np.int64), rows) if len(rows) else (None, rows)
 
 
 def _measured(
@@ -273,7 +233,3 @@ def _importance(model: TabularModel, matrix: Matrix) -> list[dict[str, Any]]:
     why = model.explain(some)
     mean = np.abs(why.contributions).mean(axis=0)
     return [{"column": why.columns[place], "mean_abs_log_odds": float(mean[place])} for place in np.argsort(-mean, kind="stable")]
-
-
-def _listed(values: Sequence[str]) -> str:
-    return ", ".join(repr(value[:40]) for value in values[:8]) + (", …" if len(values) > 8 else "")

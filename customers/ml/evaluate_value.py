@@ -27,6 +27,11 @@ HELP = "Forecast orders and value of every customer from a file of transactions:
 COLUMNS = ("customer_id", "p_active", "orders", "orders_low", "orders_high", "value", "value_low", "value_high")
 _DATE = re.compile(r"^(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?$")
 EPOCH = date(1970, 1, 1).toordinal()
+# Dates outside are what systems write for "not known" (0001-01-01, 9999-12-31): one of them would make the shop's life
+# two thousand years long.
+FIRST_DAY, LAST_DAY = (date(year, month, day).toordinal() - EPOCH for year, month, day in ((1900, 1, 1), (2199, 12, 31)))
+# No order costs more in any currency; sums and squares of larger ones would run out of floating-point numbers.
+LARGEST_AMOUNT = 1e15
 
 
 class TransactionsUnreadable(CrmError):
@@ -66,6 +71,8 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
         raise TransactionsUnreadable("--horizon-days must lie between 1 and 3650.")
     if not 0 < level < 1:
         raise TransactionsUnreadable("--level must lie between 0 and 1.")
+    if not FIRST_DAY <= end <= LAST_DAY:
+        raise TransactionsUnreadable("--calibration-end must lie between 1900 and 2199.")
     given = read_transactions(options["transactions"])
     rows = Rows(given.customer, given.day, given.amount)
     known = rows.until(end)
@@ -106,34 +113,46 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
 
 
 def read_transactions(path: str) -> Transactions:
-    """Return the rows; ones without a customer are left out and counted. Raises TableUnreadable or TransactionsUnreadable."""
+    """Return the rows; ones without a customer or a date that can be are left out and counted.
+
+    Raises TableUnreadable or TransactionsUnreadable.
+    """
     table = tables.read(path, least_columns=3)
+    if table.has("currency") and len(found := sorted({cell.strip().upper() for cell in table.column("currency")} - {""})) > 1:
+        raise TransactionsUnreadable(f"{path} has amounts in {len(found)} currencies ({', '.join(found[:5])}); convert them to one, or evaluate each alone.")
     who, when, paid = (table.column(name) for name in ("customer_id", "date", "amount"))
     names: dict[str, int] = {}
     customer, day, amount = [], [], []
     days: dict[str, int] = {}
-    nameless = 0
+    nameless = dateless = 0
     for number, (name, moment, money) in enumerate(zip(who, when, paid, strict=True), start=2):
         if not name.strip():
             nameless += 1
             continue
         if moment not in days:
             days[moment] = _day(moment, f"{path}, row {number}")
+        if not FIRST_DAY <= days[moment] <= LAST_DAY:
+            dateless += 1
+            continue
         try:
             value = float(money)
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
             raise TransactionsUnreadable(f"{path}, row {number}: amount {money!r} is no number; all amounts must be in one currency, without its sign.")
+        if abs(value) > LARGEST_AMOUNT:
+            raise TransactionsUnreadable(f"{path}, row {number}: amount {money!r} is larger than any order can be.")
         customer.append(names.setdefault(name.strip(), len(names)))
         day.append(days[moment])
         amount.append(value)
     if not customer:
-        raise TransactionsUnreadable(f"{path} has no row with a customer.")
+        raise TransactionsUnreadable(f"{path} has no row with a customer and a date between 1900 and 2199.")
     money_of = np.array(amount, dtype=float)
     notes = []
     if nameless:
         notes.append(f"{nameless} rows without a customer were left out.")
+    if dateless:
+        notes.append(f"{dateless} rows dated before 1900 or after 2199 were left out: such dates stand for unknown ones.")
     if refunds := int((money_of < 0).sum()):
         notes.append(f"{refunds} rows have a negative amount: they count as refunds, which lower what the customer spent and are no orders.")
     return Transactions(list(names), np.array(customer, dtype=np.int64), np.array(day, dtype=np.int64), money_of, tuple(notes))

@@ -165,8 +165,9 @@ def _season(rows: Rows, history: OrderHistory, model: ValueModel) -> tuple[Seaso
     kept = rows.amount >= 0
     earliest = int(first.min())
     # One number per customer and day; several orders of one day are one.
-    days = np.unique(rows.customer[kept] * 100_000 + (rows.day[kept] - earliest))
-    who, when = days // 100_000, days % 100_000 + earliest
+    span = int(rows.day.max()) - earliest + 1
+    days = np.unique(rows.customer[kept] * span + (rows.day[kept] - earliest))
+    who, when = days // span, days % span + earliest
     return learn_season(first, when[when > first[np.searchsorted(history.customer, who)]], model.rate, as_of_day=history.as_of_day)
 
 

@@ -139,7 +139,8 @@ def ndcg(ranks: ArrayLike, *, top: int = 10) -> float:
 def bootstrap(measure: Callable[..., float], *columns: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0) -> Figure:
     """Return `measure(*columns)` with its percentile bootstrap interval over rows (Efron & Tibshirani 1993).
 
-    columns: arrays of one length, resampled together.  The interval is (nan, nan) for fewer than two rows.
+    columns: arrays of one length, resampled together.  The interval is (nan, nan) for fewer than two rows, and where the
+    measure exists on no draw (a ranking of rows that are all of one kind).
     """
     arrays = [np.asarray(column) for column in columns]
     rows = len(arrays[0])
@@ -148,6 +149,8 @@ def bootstrap(measure: Callable[..., float], *columns: ArrayLike, level: float =
         return Figure(value=value, low=float("nan"), high=float("nan"), rows=rows)
     generator = np.random.default_rng(seed)
     drawn = np.array([measure(*(array[index] for array in arrays)) for index in generator.integers(0, rows, (resamples, rows))])
+    if np.isnan(drawn).all():
+        return Figure(value=value, low=float("nan"), high=float("nan"), rows=rows)
     low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Figure(value=value, low=float(low), high=float(high), rows=rows)
 

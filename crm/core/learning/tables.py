@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,11 @@ class Table:
         return len(self.rows)
 
     def column(self, name: str) -> list[str]:
-        """Return one column's cells. Raises TableUnreadable naming the columns there are."""
+        """Return one column's cells. Raises TableUnreadable naming the columns there are, or where two bear the name."""
         if name not in self.columns:
             raise TableUnreadable(f"{self.path} has no column {name!r}; it has: {', '.join(self.columns)}.", column=name)
+        if name and self.columns.count(name) > 1:
+            raise TableUnreadable(f"{self.path} has {self.columns.count(name)} columns named {name!r}; name them apart.", column=name)
         at = self.columns.index(name)
         return [row[at] for row in self.rows]
 
@@ -65,7 +68,7 @@ def read(path: str, *, least_columns: int = 1) -> Table:
         raise TableUnreadable(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.", path=path) from error
     except csv.Error as error:
         raise TableUnreadable(f"{path} is no CSV: {error}.", path=path) from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise TableUnreadable(f"{path} cannot be read: {error}.", path=path) from error
     if not rows:
         raise TableUnreadable(f"{path} has a header but no rows.", path=path)

@@ -122,7 +122,7 @@ def state_names(model: HiddenMarkov) -> tuple[str, ...]:
     stays = np.diag(model.transitions[0])
     scale = {1: ("active",), 2: ("occasional", "frequent"), 3: ("occasional", "regular", "frequent")}
     awake = int((~asleep).sum())
-    words = iter(scale.get(awake, ("occasional", "regular", "frequent", "heavy", *(f"heavy {number}" for number in range(2, 9)))))
+    words = iter(scale.get(awake, ("occasional", "regular", "frequent", *("heavy",) * awake)))
     names, seen = [], dict[str, int]()
     for state in range(model.states):
         name = next(words) if not asleep[state] else "gone" if stays[state] > 0.98 else "asleep"

@@ -89,10 +89,12 @@ def _nodes(written: Any) -> dict[str, dict[str, Any]]:
             for table in tables:
                 name = _name_of(table)
                 found.setdefault(name, {}).update({key: value for key, value in table.items() if key not in {"name", "variable", "node"}})
-        for name, above in (written.get("parents") or {}).items():
+        above_of = written.get("parents") or {}
+        if not isinstance(above_of, Mapping):
+            raise NetworkInvalid("The parents are no object by variable.")
+        for name, above in above_of.items():
             found.setdefault(str(name), {})["parents"] = above
-        for pair in written.get("edges") or written.get("arcs") or ():
-            one, two = (pair.get("from", pair.get("source")), pair.get("to", pair.get("target"))) if isinstance(pair, Mapping) else pair
+        for one, two in _arrows(written.get("edges") or written.get("arcs") or []):
             entry = found.setdefault(str(two), {})
             if not any(key in entry for key in _PARENTS) or entry.get("_drawn"):
                 entry["_drawn"] = True
@@ -111,12 +113,25 @@ def _entries(listed: Any, states: Any) -> dict[str, dict[str, Any]]:
             found[str(name)] = dict(node) if isinstance(node, Mapping) and not _is_numbers(node) else {"states": node}
     elif isinstance(listed, list):
         for node in listed:
-            found[_name_of(node)] = dict(node) if isinstance(node, Mapping) else {}
+            if (name := _name_of(node)) in found:
+                raise NetworkInvalid(f"The variable {name!r} is given twice.")
+            found[name] = dict(node) if isinstance(node, Mapping) else {}
     elif listed is not None:
         raise NetworkInvalid("The variables are neither a list nor an object.")
     if isinstance(states, Mapping):
         for name, values in states.items():
             found.setdefault(str(name), {})["states"] = values
+    return found
+
+
+def _arrows(pairs: Any) -> list[tuple[Any, Any]]:
+    """Return (from, to) of each arrow, given as pairs or as objects."""
+    found = []
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
+        ends = (pair.get("from", pair.get("source")), pair.get("to", pair.get("target"))) if isinstance(pair, Mapping) else pair
+        if not isinstance(ends, list | tuple) or len(ends) != 2 or None in ends:
+            raise NetworkInvalid(f"The arrow {json.dumps(pair)[:80]} does not name two variables.")
+        found.append((ends[0], ends[1]))
     return found
 
 
@@ -146,7 +161,10 @@ def _states(node: Mapping[str, Any]) -> tuple[str, ...]:
                 continue
             return tuple(_text(one) for one in given)
     if "cardinality" in node:
-        return tuple(str(number) for number in range(int(node["cardinality"])))
+        number = node["cardinality"]
+        if not isinstance(number, int) or not 0 < number <= 1000:
+            raise NetworkInvalid(f"The cardinality {json.dumps(number)[:80]} is no whole number from 1 to 1,000.")
+        return tuple(str(place) for place in range(number))
     return ()
 
 
@@ -154,7 +172,9 @@ def _parents(node: Mapping[str, Any]) -> list[Any]:
     for key in _PARENTS:
         if key in node and node[key] is not None:
             given = node[key]
-            return [given] if isinstance(given, str) else list(given)
+            if not isinstance(given, list | str):
+                raise NetworkInvalid(f"The parents {json.dumps(given)[:80]} are no list of variables.")
+            return [given] if isinstance(given, str) else given
     return []
 
 

@@ -88,6 +88,8 @@ class Network:
                 raise NetworkInvalid(f"{name} has no states.")
             if len(set(self.states[name])) < len(self.states[name]):
                 raise NetworkInvalid(f"{name} has a state twice: {', '.join(self.states[name])}.")
+            if len(set(self.parents[name])) < len(self.parents[name]):
+                raise NetworkInvalid(f"{name} has a parent twice: {', '.join(self.parents[name])}.")
             for parent in self.parents[name]:
                 if parent not in self.states:
                     raise NetworkInvalid(f"{name} has the parent {parent!r}, which is no variable of the network.")

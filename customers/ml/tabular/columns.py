@@ -35,6 +35,8 @@ RAREST_LEVEL = 3
 # Cells longer than this on average are text, of which only the length is used.
 TEXT_LENGTH = 40
 OTHER = "(other)"
+# Numbers are held within this: in single precision (scattered trees) they still are numbers, and so are their cubes in double.
+LARGEST = 1e30
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|key|index|rowid)$|[a-z]I[dD]$|ID$|(^|_)(row|record|line)_?(number|no|nr|id)?$")
 _DATE_FORMATS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%d-%m-%Y")
@@ -176,7 +178,10 @@ def level_of(cell: str) -> str:
 
 
 def number(cell: str) -> float:
-    """Return the number a cell says (1,234.5, 12%, $30 and £30 read too), NaN where it says none or is not finite."""
+    """Return the number a cell says (1,234.5, 12%, $30 and £30 read too), NaN where it says none or is not finite.
+
+    Beyond LARGEST it is LARGEST.
+    """
     text = cell.strip()
     if len(text) > 60:
         return math.nan
@@ -190,7 +195,7 @@ def number(cell: str) -> float:
             value = float(bare)
         except ValueError:
             return math.nan
-    return value if math.isfinite(value) else math.nan
+    return max(-LARGEST, min(value, LARGEST)) if math.isfinite(value) else math.nan
 
 
 def moment(cell: str) -> date | None:

@@ -103,8 +103,32 @@ def test_degenerate_panels_are_served_with_a_note(tmp_path: Path, rows: list[tup
         ([("a", 1, 1), ("a", 1, 2)], "two rows for the same"),
         ([("a", 1, "")], "no count that is a number"),
         ([], "no rows"),
+        ([("", 1, 1)], "needs a customer_id and a period"),
+        ([("a", "nan", 1)], "needs a customer_id and a period"),
+        ([("a", "1", 1), ("a", "1.0", 1)], "the same period as '1' and as '1.0'"),
     ],
 )
 def test_wrong_files_give_one_sentence(tmp_path: Path, rows: list[tuple], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         evaluated(tmp_path, rows)
+
+
+@pytest.mark.parametrize("horizon", ["inf", "nan", "0", "-1", "1e9"])
+def test_a_horizon_without_end_is_refused(tmp_path: Path, horizon: str) -> None:
+    with pytest.raises(CommandError, match="--horizon must be a positive number of periods"):
+        evaluated(tmp_path, [("a", 1, 1)], "--forecast", str(tmp_path / "f.csv"), "--horizon", horizon)
+
+
+def test_periods_too_far_apart_to_fill_are_said_to_follow_one_another(tmp_path: Path) -> None:
+    report, _predicted = evaluated(tmp_path, [("a", 1, 1), ("a", 2, 0), ("b", 5000, 2)])
+
+    assert any("run from 1 to 5000 and 4,997 of them are in no row" in note for note in report["notes"])
+
+
+def test_many_states_that_are_asked_for_have_names_of_their_own(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = [(customer, period, int(random.poisson(1 + customer % 7))) for customer in range(30) for period in range(6)]
+
+    report, _predicted = evaluated(tmp_path, rows, "--states", "20")
+
+    assert len(set(report["parameters"]["states"])) == 20

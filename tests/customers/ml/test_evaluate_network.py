@@ -109,6 +109,7 @@ def test_the_structure_may_be_given(tmp_path: Path, data: str) -> None:
         (["--query", "buy=yes", "--evidence", "id=2"], "bands"),
         (["--query", "buy=yes", "--arrow", "buy>nothing"], "not of the form"),
         (["--query", "buy=yes", "--parents", "0"], "between 1 and 8"),
+        (["--query", "buy=yes", "--evidence", "age=old", "--evidence", "age=young"], "two values"),
     ],
 )
 def test_wrong_questions_get_one_sentence(tmp_path: Path, data: str, options: list[str], message: str) -> None:

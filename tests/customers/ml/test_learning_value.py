@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from customers.ml.errors_value import curve_error, normalised_gini, rank_agreement, top_share
 from customers.ml.evaluate_value import COLUMNS
-from customers.ml.learning_value import learn_value
+from customers.ml.learning_value import Rows, learn_value
 from customers.ml.tilt import GREATEST_FACTOR
 from customers.ml.value import ValueModel, summarise_orders
 from tests import public_data
@@ -185,11 +185,40 @@ def test_later_rows_change_no_forecast(tmp_path):
         (("a", "2023-02-03", "£3"), "is no number"),
         (("", "2023-02-03", "3"), "no row with a customer"),
         (("a", "2024-02-03", "3"), "nothing to learn from"),
+        (("a", "0001-01-01", "3"), "a date between 1900 and 2199"),
+        (("a", "2023-02-03", "1e300"), "larger than any order"),
     ],
 )
 def test_wrong_files_get_one_clear_sentence(tmp_path, row, said):
     with pytest.raises(CommandError, match=said):
         call_command("evaluate", "value", transactions=write(tmp_path / "t.csv", [row]), calibration_end="2023-10-31", horizon_days=60)
+
+
+def test_a_column_of_several_currencies_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("customer_id,date,amount,currency\na,2023-02-03,3,EUR\nb,2023-02-03,300,jpy\n", encoding="utf-8")
+
+    with pytest.raises(CommandError, match=r"2 currencies \(EUR, JPY\)"):
+        call_command("evaluate", "value", transactions=str(tmp_path / "t.csv"), calibration_end="2023-10-31", horizon_days=60)
+
+
+def test_dates_that_stand_for_unknown_ones_are_left_out_and_counted(tmp_path):
+    rows = shop_rows()
+    lines, report = evaluate(tmp_path, [*rows, ("null", "0001-01-01", "5"), (rows[0][0], "9999-12-31", "5")])
+    without, _report = evaluate(tmp_path, rows)
+
+    assert lines == without
+    assert any(note.startswith("2 rows dated before 1900 or after 2199") for note in report["notes"])
+
+
+def test_a_life_of_many_centuries_is_no_error():
+    """The days of one customer must not run into the next one's number."""
+    customer = np.array([0, 1, 1, 2, 2, 2] * 10) + 3 * np.repeat(np.arange(10), 6)
+    day = np.tile([100, 0, 400_000, 300_000, 350_000, 400_000], 10)
+
+    learned = learn_value(customer, day, np.full(len(day), 10.0), as_of_day=400_001)
+
+    forecast = learned.model.forecast(Rows(customer, day, np.full(len(day), 10.0)).history(400_001), horizon_days=30)
+    assert np.isfinite(forecast.value_high).all()
 
 
 @pytest.mark.data

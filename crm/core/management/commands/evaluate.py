@@ -11,6 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from crm.core.errors import CrmError
 from crm.core.learning import evaluating
 
+# Wrong options end with 2 by argparse's custom; so does a file that cannot be evaluated.
+WRONG_INPUT = 2
+# Options of the evaluations that name a file to write.
+WRITTEN = ("out", "json", "forecast", "save_tables")
+
 
 class Command(BaseCommand):
     help = "Run a production pipeline on your own files and report how good it is; labels of test files choose nothing."
@@ -24,10 +29,11 @@ class Command(BaseCommand):
             one.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write the report as JSON; without FILE to standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _refuse_wrong(options)
         try:
             report = evaluating.run(options["name"], options, self._say)
         except CrmError as error:
-            raise CommandError(error.text) from error
+            raise CommandError(error.text, returncode=WRONG_INPUT) from error
         text = json.dumps(_finite(report), ensure_ascii=False, indent=2)
         if options["json"] == "-":
             self.stdout.write(text)
@@ -36,7 +42,7 @@ class Command(BaseCommand):
             try:
                 Path(options["json"]).write_text(text + "\n", encoding="utf-8")
             except OSError as error:
-                raise CommandError(f"{options['json']} cannot be written: {error}.") from error
+                raise CommandError(f"{options['json']} cannot be written: {error}.", returncode=WRONG_INPUT) from error
         self._print(report)
 
     def _say(self, line: str) -> None:
@@ -54,6 +60,21 @@ class Command(BaseCommand):
         for note in report["notes"]:
             self.stdout.write(f"  note: {note}")
         self.stdout.write(f"{report['seconds']} s, {report['peak_memory_mb']} MB, seed {report['seed']}")
+
+
+def _refuse_wrong(options: dict[str, Any]) -> None:
+    """Raise CommandError for what every evaluation refuses, before minutes are spent on it."""
+    if (options.get("seed") or 0) < 0:
+        raise CommandError("--seed must be 0 or more.", returncode=WRONG_INPUT)
+    for name in WRITTEN:
+        path = options.get(name)
+        if not path or path == "-":
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if not Path(path).parent.is_dir():
+            raise CommandError(f"{option}: the folder {Path(path).parent} does not exist.", returncode=WRONG_INPUT)
+        if Path(path).is_dir():
+            raise CommandError(f"{option}: {path} is a folder; name a file.", returncode=WRONG_INPUT)
 
 
 def _shown(value: Any) -> str:

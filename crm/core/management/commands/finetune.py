@@ -10,6 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from crm.core.errors import CrmError
 
+# Wrong options end with 2 by argparse's custom; so do texts and folders that make no fine-tuning.
+WRONG_INPUT = 2
+
 
 class Command(BaseCommand):
     help = "Fine-tune a transformer as a text classifier. The same call goes on where a killed or cancelled run stopped."
@@ -30,12 +33,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # Seconds of imports that --help does not need.
         from crm.core.text import evaluate_text
-        from crm.core.text.finetune import Recipe, finetune
+        from crm.core.text.finetune import FinetuneCancelled, Recipe, finetune
         from crm.core.text.finetuned import measured
 
-        for name in ("epochs", "batch", "longest", "every"):
-            if options[name] < 1:
-                raise CommandError(f"--{name} must be at least 1.")
+        for name, least in (("epochs", 1), ("batch", 1), ("longest", 1), ("every", 1), ("frozen", 0), ("seed", 0)):
+            if options[name] < least:
+                raise CommandError(f"--{name} must be at least {least}.", returncode=WRONG_INPUT)
+        if not 0 < options["rate"] <= 1:
+            raise CommandError("--rate must be above 0 and 1 at most.", returncode=WRONG_INPUT)
         stop = _Stop()
         try:
             train = evaluate_text.read(options["train"], labelled=True)
@@ -54,10 +59,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{found.folder}: {found.base}, {len(found.labels)} classes, {found.steps} steps, last loss {found.loss:.4f}")
             if test is not None:
                 self.stdout.write(json.dumps(measured(found.folder, test.texts, test.labels or [])))
-        except CrmError as error:
+        except FinetuneCancelled as error:
             raise CommandError(error.text) from error
+        except CrmError as error:
+            raise CommandError(error.text, returncode=WRONG_INPUT) from error
         except OSError as error:
-            raise CommandError(f"{options['out']} cannot be written: {error}.") from error
+            raise CommandError(f"{options['out']} cannot be written: {error}.", returncode=WRONG_INPUT) from error
         finally:
             stop.restore()
 

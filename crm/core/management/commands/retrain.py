@@ -14,6 +14,9 @@ from django.utils.dateparse import parse_date, parse_datetime
 from crm.core import clock
 from crm.core.learning import registry, rounds
 
+# Told apart from 1, which says that a training gave no model.
+WRONG_OPTIONS = 2
+
 
 class Command(BaseCommand):
     help = "Train a model on the facts up to a moment; a new version serves only if it is better. Unchanged data are skipped."
@@ -33,16 +36,16 @@ class Command(BaseCommand):
                 self.stdout.write(f"{task.name:<20} {task.title}")
             return
         if bool(options["names"]) == options["all"]:
-            raise CommandError("Name models or give --all; `manage.py retrain --list` prints the names.")
+            raise CommandError("Name models or give --all; `manage.py retrain --list` prints the names.", returncode=WRONG_OPTIONS)
         as_of = self._moment(options["as_of"])
         if options["finetune"]:
             if options["names"] and "intents" not in options["names"]:
-                raise CommandError("--finetune is for intents; fine-tune other texts with `manage.py finetune`.")
+                raise CommandError("--finetune is for intents; fine-tune other texts with `manage.py finetune`.", returncode=WRONG_OPTIONS)
             settings.CRM_INTENTS_FINETUNE = True
         try:
             chosen = [registry.task_named(name) for name in options["names"]] or registry.tasks()
         except registry.TaskUnknown as error:
-            raise CommandError(error.text) from error
+            raise CommandError(error.text, returncode=WRONG_OPTIONS) from error
         own, *others = rounds.shares(chosen, options["jobs"])
         helpers = [self._helper(names, as_of, options) for names in others]
         try:
@@ -85,10 +88,10 @@ class Command(BaseCommand):
             day = parse_date(text)
             moment = None if day else parse_datetime(text)
         except ValueError as error:
-            raise CommandError(f"--as-of {text}: {error}.") from error
+            raise CommandError(f"--as-of {text}: {error}.", returncode=WRONG_OPTIONS) from error
         if day is not None:
             # A date means the end of that day: its facts are known.
             return datetime.combine(day, time.max, tzinfo=UTC)
         if moment is None:
-            raise CommandError(f"--as-of {text!r} is not a date; write 2026-03-31 or 2026-03-31T12:00:00Z.")
+            raise CommandError(f"--as-of {text!r} is not a date; write 2026-03-31 or 2026-03-31T12:00:00Z.", returncode=WRONG_OPTIONS)
         return moment if timezone.is_aware(moment) else moment.replace(tzinfo=UTC)

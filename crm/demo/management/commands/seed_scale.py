@@ -24,8 +24,8 @@ class Command(BaseCommand):
         people = options["customers"]
         orders = 10 * people if options["orders"] is None else options["orders"]
         events = 20 * people if options["events"] is None else options["events"]
-        if people < 1 or orders < 1 or events < 1:
-            raise CommandError("Numbers of customers, orders and events must be 1 or more.")
+        if people < 1 or orders < 1 or events < 1 or options["seed"] < 0:
+            raise CommandError("Numbers of customers, orders and events must be 1 or more, the seed 0 or more.", returncode=2)
         until = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
         try:
             made = seed.seed(customers=people, orders=orders, events=events, until=until, number=options["seed"], force=options["force"], say=self.stdout.write)

@@ -103,6 +103,13 @@ def test_states_may_be_left_out_and_may_be_booleans_or_numbers():
         ({"nodes": [{"name": n, "states": ["x"], "table": [1], "parents": [m]} for n, m in (("a", "b"), ("b", "a"))]}, "circle"),
         ({"nodes": [{"name": "a", "states": ["x", "y"], "table": {"x": 0.2, "z": 0.8}}]}, "which a does not have"),
         ({"nodes": [{"name": "a", "states": ["x", "x"], "table": [0.5, 0.5]}]}, "a state twice"),
+        ({"nodes": [{"name": "a", "states": ["x"], "table": [1]}] * 2}, "'a' is given twice"),
+        ({"nodes": [{"name": "a", "states": ["x"], "table": [1]}, {"name": "b", "states": ["x"], "parents": ["a", "a"], "table": [1]}]}, "a parent twice"),
+        ({"nodes": [{"name": "a", "states": ["x"], "table": [1], "parents": 3}]}, "no list of variables"),
+        ({"nodes": [{"name": "a", "cardinality": "two", "table": [1]}]}, "no whole number"),
+        ({"nodes": [{"name": "a", "states": ["x"], "table": [1]}], "edges": [["a"]]}, "does not name two variables"),
+        ({"nodes": [{"name": "a", "states": ["x"], "table": [1]}], "edges": 5}, "does not name two variables"),
+        ({"nodes": [{"name": "a", "states": ["x"], "table": [1]}], "parents": ["a"]}, "no object by variable"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(written, message):

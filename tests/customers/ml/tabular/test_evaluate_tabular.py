@@ -128,6 +128,7 @@ def turned(rows: list[Row], **changes: Callable[[int], str]) -> list[Row]:
         ({}, ("--label", "Gone"), "no column 'Gone'"),
         ({}, ("--label", "Left", "--protected", "nose"), "no column 'nose'"),
         ({"Left": lambda n: "Yes" if n < 3 else "No"}, ("--label", "Left"), "3 of 60 rows bear the positive label"),
+        ({}, ("--label", "Left", "--protected", "Left"), "is the label itself"),
     ],
 )
 def test_what_cannot_be_learned_is_said_in_one_sentence(
@@ -144,6 +145,41 @@ def test_a_test_file_that_lacks_a_column_is_refused(tmp_path: Path, files: Calla
 
     with pytest.raises(CommandError, match="lacks 'tenure'"):
         evaluate(tmp_path, train, test, "--label", "Left")
+
+
+def test_a_label_is_the_same_however_it_is_spelled(tmp_path: Path, files: Callable[..., tuple[str, str]]) -> None:
+    learned, asked = people(rows=200, seed=1), people(rows=80, seed=2)
+    as_numbers = turned(learned, Left=lambda n: "1.0" if learned[n]["Left"] == "Yes" else "0.0")
+    train, test = files(as_numbers, turned(asked, Left=lambda n: "1" if asked[n]["Left"] == "Yes" else "0"))
+    report, _rows = evaluate(tmp_path, train, test, "--label", "Left", "--positive", "1")
+    files(learned, turned(asked, Left=lambda n: asked[n]["Left"].upper()))
+    shouted, _rows = evaluate(tmp_path, train, test, "--label", "Left")
+
+    assert report["figures"] == shouted["figures"]
+    assert report["figures"]["auc"]["value"] > 0.7
+    assert report["parameters"]["positive"] == "1.0"
+
+
+def test_labels_never_learned_are_named_and_not_measured(tmp_path: Path, files: Callable[..., tuple[str, str]]) -> None:
+    learned, asked = people(rows=200, seed=1), people(rows=60, seed=2)
+    train, test = files(learned, turned(asked, Left=lambda n: "perhaps" if n < 20 else "Yes"))
+
+    report, rows = evaluate(tmp_path, train, test, "--label", "Left")
+
+    assert len(rows) == 60
+    assert report["figures"]["brier"]["rows"] == 40
+    assert report["figures"]["auc"]["value"] is None
+    assert any("20 rows" in note and "'perhaps'" in note for note in report["notes"])
+    assert any("bear one label" in note for note in report["notes"])
+
+
+def test_numbers_near_the_end_of_floating_point_are_held(tmp_path: Path, files: Callable[..., tuple[str, str]]) -> None:
+    learned = turned(people(rows=200, seed=1), spent=lambda n: ("1e308", "-1e308", "12")[n % 3])
+    train, test = files(learned, turned(people(rows=20, seed=2), spent=lambda _n: "1e308"))
+
+    _report, rows = evaluate(tmp_path, train, test, "--label", "Left")
+
+    assert all(0 < float(row["probability"]) < 1 for row in rows)
 
 
 def test_one_of_three_labels_can_be_named(tmp_path: Path, files: Callable[..., tuple[str, str]]) -> None:
