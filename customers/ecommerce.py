@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from crm.core.errors import CrmError
 from customers.facts import LineFacts, OrderFacts, ProductFacts, ReturnFacts, ReviewFacts
 from customers.identity import PersonKey
-from customers.models.order import LARGEST_AMOUNT, LARGEST_TOTAL
+from customers.models.order import LARGEST_AMOUNT
 
 # Every name of the specification (version 2); RudderStack and Customer.io use the same.
 NAMES = (
@@ -217,8 +217,8 @@ def _order(properties: Mapping[str, object], person: PersonKey, at: datetime, so
         external_id=order_id, placed_at=at, currency=currency, lines=lines, person=person, total_amount=total,
         discount_amount=discount, shipping_amount=shipping, tax_amount=tax, coupon=text(properties.get("coupon"), 60),
     )  # fmt: skip
-    if order.total > LARGEST_TOTAL:
-        raise EventRejected("invalid_amount", f"An order may come to {LARGEST_TOTAL:,} at most.")
+    if order.total > LARGEST_AMOUNT:
+        raise EventRejected("invalid_amount", f"An order may come to {LARGEST_AMOUNT:,} at most.")
     return order
 
 
@@ -227,8 +227,8 @@ def _refund(properties: Mapping[str, object], message_id: str, person: PersonKey
     currency = currency_of(properties.get("currency"), source_currency)
     total = next((found for key in ("total", "refund_amount", "value", "revenue") if (found := amount(properties.get(key), key)) is not None), None)
     lines = _lines(properties, currency)
-    if sum((line.unit_amount * line.quantity for line in lines), Decimal(0)) > LARGEST_TOTAL:
-        raise EventRejected("invalid_amount", f"A refund may come to {LARGEST_TOTAL:,} at most.")
+    if sum((line.unit_amount * line.quantity for line in lines), Decimal(0)) > LARGEST_AMOUNT:
+        raise EventRejected("invalid_amount", f"A refund may come to {LARGEST_AMOUNT:,} at most.")
     # Without the shop's refund number the message id keeps a retry from refunding twice.
     refund_id = text(properties.get("refund_id"), 100) or f"{order_id[:50]}:{message_id[:49]}"
     return ReturnFacts(

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from customers.identity import NOBODY, PersonKey
+from customers.models.order import LARGEST_TOTAL
 
 CENT = Decimal("0.01")
 
@@ -92,11 +93,12 @@ class OrderFacts:
 
     @property
     def total(self) -> Decimal:
-        """What was paid, in cents' precision."""
+        """What was paid, in cents' precision; never more than its column holds."""
         if self.total_amount is not None:
             return self.total_amount.quantize(CENT)
         lines = sum((line.unit_amount * line.quantity for line in self.lines), Decimal(0))
-        return max(lines - self.discount_amount + self.shipping_amount + self.tax_amount, Decimal(0)).quantize(CENT)
+        total = max(lines - self.discount_amount + self.shipping_amount + self.tax_amount, Decimal(0))
+        return min(total, LARGEST_TOTAL).quantize(CENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,9 @@ class MapPage:
     preset: str
     zone: str
     zones: list[str]
+    dates: str
+    dates_choices: Choices
+    dates_unclear: bool
     currency: str
     found: DryRun | None
     counts: list[Count]
@@ -130,12 +133,13 @@ def chosen_options(form: Mapping[str, str], upload: Upload) -> Options:
         preset=form["preset"] if form["preset"] in PRESETS else "",
         overrides=overrides,
         zone=form.get("zone", ""),
+        day_first={"day": True, "month": False}.get(form.get("dates", "")),
         currency=form.get("currency", "")[:3].upper(),
     )
 
 
-def map_page(*, upload: Upload, form: Mapping[str, str], refusal: str = "") -> MapPage:
-    """Return the mapping page with a dry run over the first ROWS_TRIED rows.
+def map_page(*, upload: Upload, form: Mapping[str, str], at: datetime, refusal: str = "") -> MapPage:
+    """Return the mapping page with a dry run over the first ROWS_TRIED rows. at: now.
 
     refusal: why the import just asked for was not begun.  Raises FileRefused for an unreadable file.
     """
@@ -143,7 +147,7 @@ def map_page(*, upload: Upload, form: Mapping[str, str], refusal: str = "") -> M
     table = reading.open_table(upload.path)
     plan: Plan | None = None
     try:
-        plan = prepare(path=upload.path, options=options)
+        plan = prepare(path=upload.path, options=options, at=at)
         chosen = plan.chosen
     except FileRefused as error:
         refusal = error.text
@@ -164,6 +168,9 @@ def map_page(*, upload: Upload, form: Mapping[str, str], refusal: str = "") -> M
         preset=options.preset,
         zone=options.zone or (plan.zone.key if plan else settings.TIME_ZONE),
         zones=sorted(available_timezones()),
+        dates="" if options.day_first is None else "day" if options.day_first else "month",
+        dates_choices=_dates_choices(plan),
+        dates_unclear=plan is not None and plan.dates_unclear,
         currency=options.currency or (plan.preset.currency if plan else ""),
         found=found,
         counts=_counts(found) if found else [],
@@ -225,6 +232,12 @@ def _sample(line: Line) -> SampleLine:
 
 def _sources() -> Choices:
     return [(str(pk), name) for pk, name in Source.objects.filter(is_active=True).order_by("is_demo", "name").values_list("pk", "name")]
+
+
+def _dates_choices(plan: Plan | None) -> Choices:
+    seen = "" if plan is None else gettext("day first") if plan.day_first else gettext("month first")
+    as_seen = gettext("As the column shows: %(order)s") % {"order": seen} if seen else gettext("As the column shows")
+    return [("", as_seen), ("day", gettext("The day first")), ("month", gettext("The month first"))]
 
 
 def _presets() -> Choices:

@@ -57,7 +57,7 @@ def columns(request: HttpRequest, key: str) -> HttpResponse:
                 return _begin(request, upload, form)
             except FileRefused as refused:
                 refusal = refused.text
-        page = import_pages.map_page(upload=upload, form=form, refusal=refusal)
+        page = import_pages.map_page(upload=upload, form=form, at=clock.now(), refusal=refusal)
     except FileRefused as refusal_of_file:
         return _refused_start(request, refusal_of_file.text)
     return render(request, "customers/import_map.html", {"page": page}, status=422 if page.refusal else 200)
@@ -88,7 +88,7 @@ def undo(request: HttpRequest, job_id: int) -> HttpResponse:
 
 def _begin(request: HttpRequest, upload: uploads.Upload, form: dict[str, str]) -> HttpResponse:
     options = import_pages.chosen_options(form, upload)
-    prepare(path=upload.path, options=options)
+    prepare(path=upload.path, options=options, at=clock.now())
     name = form.get("new_source", "").strip()[:100]
     with transaction.atomic():
         if name:

@@ -5,6 +5,6 @@
     run.run(plan, …)                     what customers/import_tasks.py does in the background
     undo.undo(job_id=…)
 
-Modules: reading (bytes -> rows), values (cells -> values), mapping (columns -> fields, presets), lines (row -> checked
-line), faults (the error file), plan, run, undo.
+Modules: reading (bytes -> rows) with table, csvfile and workbook, conventions (how a file writes dates and numbers), values
+(cells -> values), mapping (columns -> fields, presets), lines (row -> checked line), faults (the error file), plan, run, undo.
 """

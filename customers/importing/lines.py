@@ -10,6 +10,8 @@ from customers.importing import values
 from customers.importing.mapping import NOT_GOODS, Preset
 from customers.importing.reading import BrokenRow, Row
 from customers.importing.values import CellFault
+from customers.ingest.events import email_of
+from customers.models.order import LARGEST_AMOUNT
 
 CANCELLED = frozenset({"cancelled", "canceled", "failed", "pending", "pending payment", "checkout-draft", "voided", "已取消", "已关闭", "交易关闭"})
 ORDER, RETURN = "O", "R"
@@ -54,8 +56,20 @@ class _NoteFault(Protocol):
 class LineReader:
     """Turns rows into lines for one mapping; remembers checked cells, because dates, names and prices repeat."""
 
-    def __init__(self, *, columns: Sequence[str], chosen: Mapping[str, str], preset: Preset, zone: tzinfo, day_first: bool) -> None:
+    def __init__(
+        self,
+        *,
+        columns: Sequence[str],
+        chosen: Mapping[str, str],
+        preset: Preset,
+        zone: tzinfo,
+        day_first: bool,
+        comma: bool = False,
+        latest: datetime | None = None,
+    ) -> None:
         self.columns = columns
+        self.comma = comma
+        self.latest = latest
         self.preset = preset
         self.zone = zone
         self.day_first = day_first
@@ -109,7 +123,7 @@ class LineReader:
         except CellFault as error:
             fault("product_id", str(error))
         try:
-            quantity = values.whole(cells[self.places["quantity"]].strip())
+            quantity = values.whole(cells[self.places["quantity"]].strip(), comma=self.comma)
         except CellFault as error:
             fault("quantity", str(error))
         try:
@@ -132,18 +146,25 @@ class LineReader:
         for name, place in self._amounts:
             if cell := cells[place].strip():
                 try:
-                    amount = values.decimal(cell)
+                    amount = values.decimal(cell, comma=self.comma)
                     if amount < 0:
                         raise CellFault("below zero")
                     details[name] = str(amount)
                 except CellFault as error:
                     fault(name, str(error))
+        if "currency" in details:
+            try:
+                details["currency"] = values.currency(str(details["currency"]))
+            except CellFault as error:
+                fault("currency", str(error))
         if not faults and not product_id:
             product_id = str(details.get("product_name", ""))[:100]
             if not product_id:
                 fault("product_id", "empty")
         if not faults:
             kind, quantity, product_id = self._judge(order_id, product_id, quantity, unit_amount, details, fault)
+            if abs(quantity * unit_amount) > LARGEST_AMOUNT:
+                fault("quantity", "not a quantity a shop would use")
         if faults:
             return faults
         assert placed_at is not None  # noqa: S101 - a missing moment is a fault
@@ -186,8 +207,8 @@ class LineReader:
 
     def _tidied(self, details: dict[str, object]) -> dict[str, object]:
         if "email" in details:
-            details["email"] = str(details["email"]).lower()
-            if "@" not in str(details["email"]):
+            details["email"] = email_of(details["email"])
+            if not details["email"]:
                 del details["email"]
         customer_id = str(details.get("customer_id", ""))
         if customer_id.endswith(".0"):
@@ -210,7 +231,7 @@ class LineReader:
     def _remember_moment(self, cell: str) -> datetime:
         if len(self._moments) > 100_000:
             self._moments.clear()
-        found = self._moments[cell] = values.moment(values.text(cell, 60), self.zone, self.day_first)
+        found = self._moments[cell] = values.moment(values.text(cell, 60), self.zone, self.day_first, self.latest)
         return found
 
     def _remember_text(self, place: int, cell: str, longest: int) -> str:
@@ -224,7 +245,7 @@ class LineReader:
             self._prices.clear()
         if not cell.strip():
             raise CellFault("empty")
-        found = values.decimal(values.text(cell, 40))
+        found = values.decimal(values.text(cell, 40), comma=self.comma)
         if found.as_tuple().exponent < -4:  # type: ignore[operator]
             found = found.quantize(Decimal("0.0001"))
         self._prices[cell] = found

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,13 +11,16 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from crm.core import rows as sets
-from customers.importing import mapping, reading, values
+from customers.importing import conventions, mapping, reading, values
 from customers.importing.faults import FaultFile, Reason
 from customers.importing.lines import RETURN, Fault, Line, LineReader
 from customers.importing.mapping import PRESETS, Preset
 from customers.importing.reading import FileRefused, Table
+from customers.importing.values import CellFault
 
-DATE_SAMPLE = 2_000
+# A shop's clock or zone may be that far ahead of ours.
+CLOCKS_DIFFER = timedelta(days=1)
+_NUMBERS = ("unit_price", "quantity", "total", "shipping", "tax", "discount", "refunded")
 _ASKED_AT_ONCE = 10_000
 
 
@@ -50,7 +54,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A file that can be read and a mapping that fits it."""
+    """A file that can be read and a mapping that fits it.
+
+    day_first, comma: how it writes dates and numbers.  dates_unclear: all its dates can be read either way, and nobody chose.
+    latest: later orders are faults; None for no limit.
+    """
 
     table: Table
     chosen: dict[str, str]
@@ -58,10 +66,15 @@ class Plan:
     options: Options
     zone: ZoneInfo
     day_first: bool
+    comma: bool = False
+    dates_unclear: bool = False
+    latest: datetime | None = None
 
     def lines(self) -> Iterator[Line | list[Fault]]:
         """Yield every row as a checked line or its faults, from the top of the file."""
-        reader = LineReader(columns=self.table.columns, chosen=self.chosen, preset=self.preset, zone=self.zone, day_first=self.day_first)
+        reader = LineReader(
+            columns=self.table.columns, chosen=self.chosen, preset=self.preset, zone=self.zone, day_first=self.day_first, comma=self.comma, latest=self.latest
+        )
         return map(reader.read, reading.rows(self.table))
 
     def currency(self, default: str) -> str:
@@ -89,8 +102,11 @@ class DryRun:
     checked_all: bool
 
 
-def prepare(*, path: Path, options: Options) -> Plan:
-    """Look at the file and decide how to read it. Raises FileRefused with what is missing."""
+def prepare(*, path: Path, options: Options, at: datetime | None = None) -> Plan:
+    """Look at the file and decide how to read it. Raises FileRefused with what is missing.
+
+    at: now, to find orders of the future; None: they are let through.
+    """
     if options.encoding and options.encoding not in reading.ENCODINGS:
         raise FileRefused(_("The encoding must be one of %(names)s.") % {"names": ", ".join(reading.ENCODINGS)})
     table = reading.open_table(path, encoding=options.encoding)
@@ -101,10 +117,27 @@ def prepare(*, path: Path, options: Options) -> Plan:
         zone = ZoneInfo(zone_name)
     except (ZoneInfoNotFoundError, ValueError):
         raise FileRefused(_("There is no time zone %(name)s; write one such as Europe/London.") % {"name": zone_name}) from None
-    day_first = options.day_first if options.day_first is not None else preset.day_first
-    if day_first is None:
-        day_first = _look_at_dates(table, chosen["placed_at"])
-    return Plan(table, chosen, preset, options, zone, day_first)
+    if options.currency:
+        try:
+            values.currency(options.currency)
+        except CellFault:
+            raise FileRefused(_("There is no currency %(name)s; write an ISO code such as EUR.") % {"name": options.currency[:40]}) from None
+    order, mark = conventions.look(
+        reading.rows(table), dates=table.columns.index(chosen["placed_at"]), numbers=[table.columns.index(chosen[name]) for name in _NUMBERS if name in chosen]
+    )
+    known = options.day_first if options.day_first is not None else preset.day_first
+    return Plan(
+        table,
+        chosen,
+        preset,
+        options,
+        zone,
+        day_first=bool(known if known is not None else order.day_first),
+        # The numbers of a workbook are no text: they always have a point.
+        comma=bool(mark.comma) and table.kind != "xlsx",
+        dates_unclear=known is None and order.day_first is None and order.is_unclear,
+        latest=at + CLOCKS_DIFFER if at else None,
+    )
 
 
 def dry_run(plan: Plan, *, source_id: int, at_most: int | None = None) -> DryRun:
@@ -160,9 +193,3 @@ def dry_run(plan: Plan, *, source_id: int, at_most: int | None = None) -> DryRun
 def _known(sql: str, source_id: int, ids: set[str]) -> int:
     ordered = sorted(ids)
     return sum(int(sets.query(sql, [source_id, ordered[start : start + _ASKED_AT_ONCE]])[0][0]) for start in range(0, len(ordered), _ASKED_AT_ONCE))
-
-
-def _look_at_dates(table: Table, column: str) -> bool:
-    place = table.columns.index(column)
-    samples = [row.cells[place] for row in itertools.islice(reading.rows(table), DATE_SAMPLE) if isinstance(row, reading.Row) and len(row.cells) > place]
-    return values.day_comes_first([sample for sample in samples if len(sample) < 60])

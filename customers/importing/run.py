@@ -227,7 +227,7 @@ def _product(item: _Staged, currency: str, products: dict[str, ProductFacts]) ->
 
 def _order(staged: list[_Staged], plan: Plan, default_currency: str, products: dict[str, ProductFacts]) -> OrderFacts:
     details = staged[0].details
-    currency = details.get("currency", "").upper() or plan.currency(default_currency)
+    currency = details.get("currency", "") or plan.currency(default_currency)
     cancelled = bool(details.get("cancelled_at")) or details.get("status", "").lower().removeprefix("wc-") in CANCELLED
     return OrderFacts(
         external_id=staged[0].order_id,

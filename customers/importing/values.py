@@ -5,14 +5,16 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 
 from customers.importing.reading import undecodable
+from customers.models.order import LARGEST_AMOUNT
 
 
 class CellFault(ValueError):
     """A cell cannot be understood; the text is the reason."""
 
 
-_NUMBER_DRESS = re.compile(r"[\s\u00a0\u202f¥￥$€£]|CNY|RMB|USD|EUR|GBP|元", re.IGNORECASE)
-_THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+")
+_NUMBER_DRESS = re.compile(r"[\s\u00a0\u202f¥￥$€£'’]|CNY|RMB|USD|EUR|GBP|元", re.IGNORECASE)
+# 1,234,567 or 1.234.567: groups of three, of which the first does not begin with 0.
+_GROUPED = re.compile(r"-?[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*")
 _CHINESE_DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日?\s*(.*)")
 _SPLIT_DATE = re.compile(r"(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})(?:[ T,]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AaPp][Mm])?)?")
 _ZONED = re.compile(r"(.+\d)\s*(UTC|GMT|[+-]\d{2}:?\d{2})")
@@ -30,33 +32,36 @@ def text(cell: str, longest: int) -> str:
     return found
 
 
-def decimal(cell: str) -> Decimal:
-    """Return a number written with point or comma, with or without a currency sign; (5.00) is negative."""
+def decimal(cell: str, *, comma: bool = False) -> Decimal:
+    """Return a number written with point or comma, with or without a currency sign; (5.00) is negative.
+
+    comma: the file writes cents behind a comma, which decides on 1.234 and 1,234; every other number speaks for itself.
+    """
     bare = _NUMBER_DRESS.sub("", cell)
     if bare.startswith("(") and bare.endswith(")"):
         bare = "-" + bare[1:-1]
-    if "," in bare:
-        if "." in bare:
-            bare = bare.replace(".", "").replace(",", ".") if bare.rfind(",") > bare.rfind(".") else bare.replace(",", "")
-        elif _THOUSANDS.fullmatch(bare):
-            bare = bare.replace(",", "")
-        else:
-            bare = bare.replace(",", ".")
+    if "," in bare and "." in bare:
+        bare = bare.replace(".", "").replace(",", ".") if bare.rfind(",") > bare.rfind(".") else bare.replace(",", "")
+    elif ("," in bare or "." in bare) and (grouped := _GROUPED.fullmatch(bare)):
+        thousands = bare.count(grouped[1]) > 1 or (grouped[1] == ".") == comma
+        bare = bare.replace(grouped[1], "" if thousands else ".")
+    else:
+        bare = bare.replace(",", ".")
     try:
         found = Decimal(bare)
     except InvalidOperation:
         raise CellFault("not a number") from None
-    if not found.is_finite() or abs(found) > 10**10:
+    if not found.is_finite() or abs(found) > LARGEST_AMOUNT:
         raise CellFault("not a number a shop would use")
     return found
 
 
-def whole(cell: str) -> int:
-    """Return a whole number; 6.0 counts as one."""
+def whole(cell: str, *, comma: bool = False) -> int:
+    """Return a whole number; 6.0 counts as one. comma: as of `decimal`."""
     try:
         found = int(cell)
     except ValueError:
-        number = decimal(cell)
+        number = decimal(cell, comma=comma)
         if number != number.to_integral_value():
             raise CellFault("not a whole number") from None
         found = int(number)
@@ -65,13 +70,18 @@ def whole(cell: str) -> int:
     return found
 
 
-def moment(cell: str, zone: tzinfo, day_first: bool) -> datetime:
-    """Return an aware moment; text without an offset is in `zone`. day_first: 3/4/2026 is the third of April."""
+def moment(cell: str, zone: tzinfo, day_first: bool, latest: datetime | None = None) -> datetime:
+    """Return an aware moment; text without an offset is in `zone`. day_first: 3/4/2026 is the third of April.
+
+    latest: what comes after it is a fault, None for no such limit.
+    """
     found = _moment(cell.strip(), day_first)
     if found.tzinfo is None:
         found = found.replace(tzinfo=zone)
     if not 1970 <= found.year <= 2200:
         raise CellFault("not a date a shop would use")
+    if latest is not None and found > latest:
+        raise CellFault("in the future")
     return found.astimezone(UTC)
 
 
@@ -109,14 +119,9 @@ def _moment(cell: str, day_first: bool) -> datetime:
         raise CellFault("not a date") from None
 
 
-def day_comes_first(samples: list[str]) -> bool:
-    """Return whether dates such as 3/4/2026 in a column are day first: some number above 12 decides; dots mean yes."""
-    for sample in samples:
-        parts = _SPLIT_DATE.fullmatch(sample.strip())
-        if not parts or len(parts[1]) == 4:
-            continue
-        if int(parts[1]) > 12:
-            return True
-        if int(parts[2]) > 12:
-            return False
-    return any("." in sample[:6] for sample in samples)
+def currency(cell: str) -> str:
+    """Return an upper-case ISO code. Raises CellFault for anything but three letters."""
+    code = cell.strip().upper()
+    if len(code) != 3 or not (code.isascii() and code.isalpha()):
+        raise CellFault("not a currency code")
+    return code

@@ -1,5 +1,6 @@
 """An import as a job: started, carried out with progress, taken back; the same for the page and the command."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +14,15 @@ from crm.core.errors import CrmError
 from crm.core.jobs import JobCancelled
 from crm.core.models import Job, Source, User
 from crm.core.models.jobs import JobState
+from crm.core.outage import is_outage
 from customers.importing import run, undo, uploads
 from customers.importing.plan import Options, prepare
 from customers.importing.reading import FileRefused
 from customers.importing.run import ImportReport
 from customers.importing.undo import Undone
 from customers.importing.uploads import Upload
+
+logger = logging.getLogger(__name__)
 
 KIND = "import"
 STAGES = {"reading": gettext_noop("Reading rows"), "storing": gettext_noop("Storing orders")}
@@ -43,8 +47,8 @@ def start(*, source: Source, options: Options, title: str, by: User | None, uplo
 def carry_out(*, job_id: int, at: datetime, tell: Report | None = None) -> ImportReport | None:
     """Do the import of a job; None when it is over, cancelled or under way elsewhere. Safe to call again after a crash.
 
-    Faults of the file end the job as failed with words for a person; a lost database is raised, so that the sweeper
-    hands the job to another worker.
+    Faults of the file end the job as failed with words for a person, and so does a bug of ours: repeating it would not
+    help. A lost database is raised, so that the sweeper hands the job to another worker.
     """
     if not jobs.begin(job_id, at=at):
         return None
@@ -62,13 +66,19 @@ def carry_out(*, job_id: int, at: datetime, tell: Report | None = None) -> Impor
         Job.objects.filter(pk=job_id).update(errors_file=job.errors_file.name)
 
     try:
-        plan = prepare(path=_path(job), options=Options.from_json(job.params["options"]))
+        plan = prepare(path=_path(job), options=Options.from_json(job.params["options"]), at=at)
         report = run.run(plan, source_id=source.pk, currency=source.currency, job_id=job_id, at=at, progress=progress, keep_faults=keep_faults)
     except JobCancelled:
         jobs.mark_cancelled(job_id, message=gettext("Stopped. What was stored stays until you take it back."))
         return None
     except CrmError as error:
         jobs.fail(job_id, error=error.text)
+        return None
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.exception("import failed", extra={"job": job_id})
+        jobs.fail(job_id, error=gettext("Something failed on our side; it has been logged. What was stored stays until you take it back."))
         return None
     jobs.finish(job_id, result=result_of(report))
     uploads.drop(str(job.params.get("upload", "")))

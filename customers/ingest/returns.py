@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from crm.core import rows
 from customers.facts import CENT, ReturnFacts
+from customers.models.order import LARGEST_TOTAL
 
 
 @dataclass(slots=True)
@@ -77,7 +78,11 @@ def store(
                 lines[external_id].append((product_id, bought.line_id, pieces, line.unit_amount))
             if wanted:
                 lines[external_id].append((product_id, None, wanted, line.unit_amount))
-        total = item.total_amount if item.total_amount is not None else sum((line.unit_amount * line.quantity for line in item.lines), Decimal(0))
+        total = (
+            item.total_amount
+            if item.total_amount is not None
+            else min(sum((line.unit_amount * line.quantity for line in item.lines), Decimal(0)), LARGEST_TOTAL)
+        )
         order_id = order.id if order else (max(matched, key=lambda key: (matched[key], key)) if matched else None)
         currency = item.currency
         if order is not None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zipfile
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
@@ -149,6 +150,10 @@ FAULTY = [
     ("9,2026-01-05,P1,1,10,u1," + "x" * 300, "product_name", "longer than 255 characters (300)"),
     ("9,2026-01-05,P1,1,10,u1,a\0b", "product_name", "contains the character U+0000"),
     ("9,2026-01-05", "", "the row has 2 cells, the first line has 7"),
+    ("9,2199-01-05,P1,1,10,u1,x", "placed_at", "in the future"),
+    ("9,2026-01-05,P1,1,10000000000,u1,x", "unit_price", "not a number a shop would use"),
+    ("9,2026-01-05,P1,1,9999999999.999,u1,x", "unit_price", "not a number a shop would use"),
+    ("9,2026-01-05,P1,2000000000,9999999999,u1,x", "quantity", "not a quantity a shop would use"),
     ("9,2026-01-05,P1,1,10,u1,x,y", "", "the row has 8 cells, the first line has 7"),
 ]
 
@@ -193,6 +198,161 @@ def test_cells_of_a_million_characters_and_more_are_faults_with_their_line(sourc
     assert "longer than 2,000,000" in faults[1]["reason"]
     assert Order.objects.filter(external_id="5").exists()
     assert report.orders_new == 3
+
+
+UNCLOSED = [
+    '9,2026-01-05,P1,1,10,u1,"5 inch\n',
+    '9,2026-01-05,P1,1,10,u1,"5 inch\n5,2026-01-05,P1,1,10,u1,"nice cup"\n',
+    '9,2026-01-05,P1,1,10,"u1,x\n5,2026-01-05,P1,1,10,u1,"a ""quoted"" name"\n',
+    '9,2026-01-05,P1,1,10,u1,"5 inch\n' + "8,2026-01-05,P1,1,10,u1,x\n" * 3_000,
+]
+
+
+@pytest.mark.parametrize("rows", UNCLOSED, ids=["to the end", "to a quote further down", "in the middle", "over thousands of lines"])
+def test_a_quote_that_is_never_closed_costs_its_own_row_only(source, write, rows):
+    job, report = carry_out(write(GOOD + rows + "3,2026-02-01,P1,1,10,u2,z\n4,2026-02-01,P1,1,10,u2,z"), source)
+
+    assert [(fault["line"], fault["reason"]) for fault in faults_of(job)] == [("5", "a quote is opened in this line and not closed")]
+    assert set(Order.objects.values_list("external_id", flat=True)) >= {"1", "2", "3", "4"}
+    assert report.rows == (GOOD + rows).count("\n") + 1
+
+
+def test_quotes_that_spreadsheets_understand_are_understood(source, write):
+    rows = [
+        '3,2026-02-01,P3,1,10,u1,5" screen',
+        '4,2026-02-01,P4,1,10,u1,"two\nlines"',
+        '5,2026-02-01,P5,1,10,u1,"a ""b"" c"',
+        '6,2026-02-01,P6,1,10,u1,"a"b',
+        '7,2026-02-01,P7,1,10,u1,"last',
+    ]
+
+    carry_out(write(HEADER + "\n".join(rows)), source)
+
+    names = dict(Product.objects.values_list("external_id", "name"))
+    assert names == {"P3": '5" screen', "P4": "two\nlines", "P5": 'a "b" c', "P6": "ab", "P7": "last"}
+
+
+def test_the_encoding_is_told_by_letters_far_behind_the_beginning(source, write):
+    plain = HEADER + "".join(f"{number % 9},2026-01-05,P1,1,10,u1,{'padding ' * 8}\n" for number in range(15_000))
+
+    for number, (encoding, name) in enumerate([("latin-1", "Théière"), ("gb18030", "铁制茶壶"), ("utf-8", "铁制茶壶")]):
+        job, _ = carry_out(write(plain.encode() + f"x{number},2026-01-05,Q{number},1,10,u1,{name}\n".encode(encoding)), source)
+
+        assert (job.state, Product.objects.get(external_id=f"Q{number}").name) == ("done", name)
+
+
+def test_a_gzip_file_that_ends_too_early_keeps_the_rows_before_its_end(source, write):
+    lines = "".join(f"{number},2026-01-05,P{number},1,{number},u{number},x\n" for number in range(200_000))
+
+    job, report = carry_out(write(gzip.compress((HEADER + lines).encode())[:-100_000], "orders.csv.gz"), source)
+
+    assert job.state == "done"
+    assert report.orders_new > 10_000
+    assert report.reasons[0].reason.startswith("the file ends in the middle")
+
+
+def test_currencies_that_are_none_are_faults_and_refused_as_an_option(source, write):
+    path = write(HEADER.strip() + ",currency\n1,2026-01-05,P1,1,10,u1,x,US$\n2,2026-01-05,P1,1,10,u1,x,usd\n")
+
+    job, _ = carry_out(path, source)
+
+    assert [(fault["column"], fault["reason"]) for fault in faults_of(job)] == [("currency", "not a currency code")]
+    assert Order.objects.get().currency == "USD"
+    with pytest.raises(FileRefused, match="There is no currency EURO"):
+        prepare(path=path, options=Options(currency="EURO"))
+
+
+def test_what_is_no_address_makes_no_customer(source, write):
+    rows = ['1,2026-01-05,P1,1,10,,x,"a@b.example\nBcc: c@d.example"', '2,2026-01-05,P1,1,10,,x,"a@b.example, c@d.example"', "3,2026-01-05,P1,1,10,,x,@"]
+
+    carry_out(write(HEADER.strip() + ",email\n" + "\n".join(rows) + "\n"), source)
+
+    assert (Order.objects.count(), Customer.objects.count()) == (3, 0)
+
+
+def test_a_heading_that_occurs_twice_can_be_chosen_either_time(write):
+    path = write("order_id,placed_at,product_id,quantity,price,price\n1,2026-01-05,P1,1,10,7\n")
+
+    plan = prepare(path=path, options=Options(overrides={"unit_price": "price (2)"}))
+
+    assert plan.table.columns[-2:] == ("price", "price (2)")
+    assert [line.unit_amount for line in plan.lines()] == [Decimal(7)]
+
+
+def test_blank_lines_and_excels_separator_line_before_the_headings_are_passed_over(source, write):
+    carry_out(write("\n\n" + GOOD), source)
+    assert Order.objects.count() == 2
+
+    job, report = carry_out(write("sep=;\r\n" + GOOD.replace(",", ";") + "9;soon;P1;1;1;u1;x\n"), source)
+
+    assert report.rows == 4
+    assert faults_of(job)[0]["line"] == "6"
+
+
+def test_a_bug_of_ours_ends_the_job_instead_of_repeating_it_for_ever(source, write, monkeypatch):
+    def broken(**_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("customers.ingest.record_orders", broken)
+
+    job, report = carry_out(write(GOOD), source)
+
+    assert (report, job.state) == (None, "failed")
+    assert "on our side" in job.error
+
+
+def workbook(tmp_path, *rows, part=None, change=None):
+    """Save a workbook with the usual headings; change: how one part's bytes are rewritten."""
+    book = openpyxl.Workbook()
+    for row in (HEADER.strip().split(","), *rows):
+        book.active.append(row)
+    made, path = tmp_path / "made.xlsx", tmp_path / "orders.xlsx"
+    book.save(made)
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if part and name.endswith(part):
+                assert change(data) != data
+                data = change(data)
+            new.writestr(name, data)
+    return path
+
+
+ROW = ["7", "2026-01-05", "P1", 1, 10.5, "u1", "x"]
+
+
+@pytest.mark.parametrize("size", [b"A1", b"A1:XFD1048576"])
+def test_what_a_sheet_says_of_its_size_is_not_believed(source, tmp_path, size):
+    path = workbook(tmp_path, ROW, ROW[:5], part="sheet1.xml", change=lambda data: data.replace(b'ref="A1:G3"', b'ref="' + size + b'"'))
+
+    _, report = carry_out(path, source)
+
+    assert (report.rows, report.faulty_rows, report.orders_new) == (2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "words"),
+    [
+        ("sheet1.xml", lambda data: data[:200], "cannot be read"),
+        ("workbook.xml", lambda data: data.replace(b"sheets>", b"none>"), "no sheet"),
+        ("workbook.xml", lambda data: data[:100], "cannot be read"),
+    ],
+)
+def test_damaged_workbooks_are_refused_in_one_sentence(source, tmp_path, part, change, words):
+    job, report = carry_out(workbook(tmp_path, ROW, part=part, change=change), source)
+
+    assert (report, job.state) == (None, "failed")
+    assert words in job.error
+
+
+def test_rows_before_the_damage_of_a_workbook_go_in(source, tmp_path):
+    path = workbook(tmp_path, *([[f"{number}", *ROW[1:]] for number in range(500)]), part="sheet1.xml", change=lambda data: data[: len(data) * 3 // 4])
+
+    job, report = carry_out(path, source)
+
+    assert job.state == "done"
+    assert 200 < report.orders_new < 500
+    assert report.reasons[0].reason.startswith("the file ends in the middle")
 
 
 def test_error_file_holds_no_formulas(source, write):
@@ -420,6 +580,10 @@ def test_category_column_makes_categories(source, write):
         ("(5.00)", "-5.00"),
         ("12 €", "12"),
         ("CNY 8", "8"),
+        ("1'234.50", "1234.50"),
+        ("1.234", "1.234"),
+        ("1.234.567", "1234567"),
+        ("0.125", "0.125"),
     ],
 )
 def test_numbers_are_read_as_people_write_them(written, value):
@@ -444,11 +608,55 @@ def test_moments_are_read_as_people_write_them(written, day_first, expected):
     assert values.moment(written, UTC, day_first) == datetime(*expected, tzinfo=UTC)
 
 
-def test_day_first_is_seen_from_the_column(write):
-    path = write(HEADER + "1,3/4/2026,P1,1,1,u,\n2,25/4/2026,P1,1,1,u,\n")
+@pytest.mark.parametrize(("written", "value"), [("1.234", "1234"), ("1,234", "1.234"), ("1.234,50", "1234.50"), ("12.50", "12.50"), ("12,5", "12.5")])
+def test_a_decimal_comma_elsewhere_in_the_file_decides_what_could_be_read_two_ways(written, value):
+    assert values.decimal(written, comma=True) == Decimal(value)
 
-    assert prepare(path=path, options=Options()).day_first is True
-    assert values.day_comes_first(["4/25/2026"]) is False
+
+@pytest.mark.parametrize(
+    ("prices", "comma"),
+    [
+        (["1.500", "2,50"], True),
+        (["1.500", "1.234,50"], True),
+        (["1.500", "2.000.000"], True),
+        (["1,500", "2.50"], False),
+        (["1,500", "2,000,000"], False),
+        (["1.500", "0.125"], False),
+        (["1.500", "7"], False),
+        (["n.a.", "2,50"], True),
+    ],
+)
+def test_the_decimal_mark_is_seen_from_the_file(write, prices, comma):
+    path = write("order_id;placed_at;product_id;quantity;unit_price\n" + "".join(f"{number};2026-01-05;P1;1;{price}\n" for number, price in enumerate(prices)))
+
+    assert prepare(path=path, options=Options()).comma is comma
+
+
+@pytest.mark.parametrize(
+    ("dates", "day_first", "unclear"),
+    [
+        (["3/4/2026", "25/4/2026"], True, False),
+        (["3/4/2026", "4/25/2026"], False, False),
+        (["3.4.2026"], True, False),
+        (["3/4/2026", "5/6/2026"], False, True),
+        (["3/3/2026", "2026-04-05"], False, False),
+    ],
+)
+def test_day_first_is_seen_from_the_column(write, dates, day_first, unclear):
+    plan = prepare(path=write(HEADER + "".join(f"{number},{day},P1,1,1,u,\n" for number, day in enumerate(dates))), options=Options())
+
+    assert (plan.day_first, plan.dates_unclear) == (day_first, unclear)
+    chosen = prepare(path=plan.table.path, options=Options(day_first=True))
+    assert (chosen.day_first, chosen.dates_unclear) == (True, False)
+
+
+def test_the_order_of_day_and_month_is_looked_for_beyond_the_first_twelve_days(write):
+    days = [f"{day:02d}/03/2026" for day in range(1, 14) for _ in range(400)]
+
+    plan = prepare(path=write(HEADER + "".join(f"{number},{day},P1,1,1,u,\n" for number, day in enumerate(days))), options=Options())
+
+    assert (plan.day_first, plan.dates_unclear) == (True, False)
+    assert {line.placed_at.month for line in plan.lines()} <= {2, 3}
 
 
 def test_command_imports_tries_and_takes_back(db, write):
@@ -467,6 +675,13 @@ def test_command_imports_tries_and_takes_back(db, write):
         call_command("import_orders", str(write("a,b\n1,2\n")), stdout=output)
     with pytest.raises(CommandError, match="FIELD=COLUMN"):
         call_command("import_orders", str(path), "--map", "nonsense", stdout=output)
+    with pytest.raises(CommandError, match="a name may have 100"):
+        call_command("import_orders", str(write(GOOD, "again.csv")), "--source", "x" * 101, stdout=output)
+    unclear = write(HEADER + "1,3/4/2026,P1,1,1,u,\n", "unclear.csv")
+    call_command("import_orders", str(unclear), "--dry-run", stdout=output)
+    assert "say --day-first or --month-first" in output.getvalue()
+    call_command("import_orders", str(unclear), "--day-first", "--time-zone", "UTC", stdout=output)
+    assert Order.objects.get().placed_at == datetime(2026, 4, 3, tzinfo=UTC)
     with pytest.raises(CommandError, match="No such file"):
         call_command("import_orders", str(path) + ".nope", stdout=output)
 
@@ -526,6 +741,20 @@ def test_page_uploads_maps_imports_and_takes_back(client, source, django_capture
     client.post(reverse("customers:import-undo", args=[job.pk]))
     assert Order.objects.count() == 0
     assert set(AuditEntry.objects.values_list("action", flat=True)) >= {"import.start", "import.undo"}
+
+
+def test_page_asks_for_the_order_of_day_and_month_where_the_file_does_not_tell(client, source, django_capture_on_commit_callbacks):
+    client.force_login(UserFactory(username="mia", role="marketer"))
+    sent = client.post(reverse("customers:import"), {"file": SimpleUploadedFile("orders.csv", (HEADER + "1,3/4/2026,P1,1,1,u,\n").encode())})
+
+    asked = client.get(sent.url)
+    chosen = client.post(sent.url, {"preset": "", "was": "", "source": source.pk, "zone": "UTC", "dates": "day", "go": "check"})
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(sent.url, {"preset": "", "was": "", "source": source.pk, "zone": "UTC", "dates": "day", "go": "import"})
+
+    assert "can be read either way" in asked.content.decode()
+    assert "can be read either way" not in chosen.content.decode()
+    assert Order.objects.get().placed_at == datetime(2026, 4, 3, tzinfo=UTC)
 
 
 def test_page_says_why_a_file_is_refused(client, source):

@@ -208,6 +208,7 @@ BAD_EVENTS = [
         "invalid_amount",
     ),
     ({"event": "Order Refunded", "properties": {"order_id": "1", "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 1_000_000}]}}, "invalid_amount"),
+    ({"event": "Order Completed", "properties": {"order_id": "1", "revenue": 9_999_999_999, "tax": 1}}, "invalid_amount"),
     ({"userId": 2**53 + 2.0}, "invalid_id"),
     ({"userId": 123456789012345678901234}, "invalid_id"),
     ({"userId": 1.5}, "invalid_id"),
@@ -227,9 +228,8 @@ def test_bad_events_are_named_by_code_and_good_neighbours_stay(source, fault, co
 LARGE_BUT_FINE = [
     {"event": "Product Viewed", "properties": {"product_id": "p", "price": 10**10}},
     {"event": "Product Viewed", "properties": {"product_id": "p", "price": "9999999999.999"}},
-    {"event": "Order Completed", "properties": {"order_id": "1", "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 100}]}},
-    {"event": "Order Completed", "properties": {"order_id": "1", "revenue": 9_999_999_999, "shipping": 9_999_999_999, "tax": 9_999_999_999}},
-    {"event": "Order Refunded", "properties": {"order_id": "1", "total": 9_999_999_999, "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 100}]}},
+    {"event": "Order Completed", "properties": {"order_id": "1", "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 1}]}},
+    {"event": "Order Refunded", "properties": {"order_id": "1", "products": [{"sku": "x", "price": 9_999_999_999, "quantity": 1}]}},
     {"timestamp": "2026-01-01T00:00:00+23:59"},
     {"timestamp": "2026-01-01T00:00:00+23:59", "sentAt": "2026-01-01T00:00:00-18:36"},
     {"properties": {"text": "the visible text \\u0000"}},
@@ -242,12 +242,10 @@ def test_unusual_values_that_can_be_stored_are(source, unusual):
 
 
 def test_a_customer_whose_orders_come_to_more_than_the_column_holds_keeps_being_served(source):
-    large = [{"sku": "x", "price": 9_999_999_999, "quantity": 100}]
-    for number in range(3):
-        answer = post("/v1/track", event(number, event="Order Completed", properties={"order_id": f"O{number}", "products": large}))
+    orders = [event(number, event="Order Completed", properties={"order_id": f"O{number}", "total": 9_999_999_999}) for number in range(102)]
 
-    assert answer.json()["accepted"] == 1
-    assert (Customer.objects.get().orders_count, Customer.objects.get().spent_amount) == (3, Decimal("999999999999.99"))
+    assert post("/v1/batch", {"batch": orders}).json()["accepted"] == 102
+    assert (Customer.objects.get().orders_count, Customer.objects.get().spent_amount) == (102, Decimal("999999999999.99"))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,6 +15,8 @@ from customers.importing.mapping import BY_NAME, PRESETS
 from customers.importing.plan import DryRun, Options, Plan, dry_run, prepare
 from customers.importing.reading import FileRefused
 
+LONGEST_NAME = 100
+
 
 class Command(BaseCommand):
     help = "Imports orders from a file; running it again stores nothing twice. Faulty rows go to a CSV, good rows go in."
@@ -25,6 +27,11 @@ class Command(BaseCommand):
         parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN", help=f"Say which column a field is; fields: {', '.join(BY_NAME)}")
         parser.add_argument("--source", default="", help="Name of the source the orders belong to; made when missing. Default: the file's name")
         parser.add_argument("--time-zone", default="", help="Zone of dates without an offset, such as Europe/London")
+        order = parser.add_mutually_exclusive_group()
+        order.add_argument(
+            "--day-first", dest="day_first", action="store_true", default=None, help="3/4/2026 is the third of April. Left out: seen from the column"
+        )
+        order.add_argument("--month-first", dest="day_first", action="store_false", help="3/4/2026 is the fourth of March")
         parser.add_argument("--currency", default="", help="Currency of amounts without one")
         parser.add_argument("--encoding", default="", choices=["", *reading.ENCODINGS], help="Left out: detected")
         parser.add_argument("--dry-run", action="store_true", help="Say what would happen and store nothing")
@@ -40,17 +47,20 @@ class Command(BaseCommand):
         path = Path(str(options["file"])).expanduser().resolve()
         chosen = Options(
             preset=str(options["preset"]),
-            overrides=_overrides(options["map"]),
+            overrides=_overrides(options["map"]),  # type: ignore[arg-type]
             zone=str(options["time_zone"]),
             currency=str(options["currency"]).upper(),
-            encoding=str(options["encoding"]),  # type: ignore[arg-type]
+            encoding=str(options["encoding"]),
+            day_first=options["day_first"],  # type: ignore[arg-type]
         )
         try:
-            plan = prepare(path=path, options=chosen)
+            plan = prepare(path=path, options=chosen, at=clock.now())
         except FileRefused as refusal:
             raise CommandError(refusal.text) from None
         self._say_plan(plan)
-        name = str(options["source"]) or path.name.split(".")[0][:100]
+        name = str(options["source"]).strip() or path.name.split(".")[0][:100]
+        if len(name) > LONGEST_NAME:
+            raise CommandError(f"--source: a name may have {LONGEST_NAME} characters.")
         source = Source.objects.filter(name=name).first()
         if options["dry_run"]:
             self._say_dry_run(dry_run(plan, source_id=source.pk if source else 0))
@@ -96,6 +106,10 @@ class Command(BaseCommand):
         table = plan.table
         how = table.kind if table.kind == "xlsx" else f"{table.kind}, {table.encoding}, {table.delimiter!r}"
         self.stdout.write(f"{table.path.name} ({how}), dates {'day first' if plan.day_first else 'month first'} in {plan.zone.key}")
+        if plan.dates_unclear:
+            self.stdout.write("  All its dates can be read either way; say --day-first or --month-first.")
+        if plan.comma:
+            self.stdout.write("  Numbers have a decimal comma: 1.234 is one thousand two hundred thirty-four.")
         for name, column in plan.chosen.items():
             self.stdout.write(f"  {name} = {column}")
 
