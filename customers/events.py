@@ -59,3 +59,26 @@ class SegmentChanged:
     left: int
     at: datetime
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class FacetAged:
+    """A menu of the customers list was shown as it was remembered; it wants counting anew."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class InsightAged:
+    """An insight page was shown with old figures. params: the positions of its switches."""
+
+    name: str
+    params: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ParagraphWanted:
+    """Somebody reads a portrait whose paragraph the configured language model has not written yet."""
+
+    customer_id: int
+    language: str

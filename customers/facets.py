@@ -7,6 +7,8 @@ import time
 from django.core.cache import cache
 
 from crm.core import rows
+from crm.core.events import publish
+from customers.events import FacetAged
 
 # Older than this they are looked for again, by a worker; the page at hand shows the old ones.
 FRESH_SECONDS = 300
@@ -36,9 +38,7 @@ def known(column: str) -> list[str]:
         return renew(column)
     values, at = kept
     if time.time() - at > FRESH_SECONDS and cache.add(f"{_key(column)}:renewing", 1, RENEW_SECONDS):
-        from customers import tasks
-
-        tasks.renew_facet.delay(column)
+        publish(FacetAged(column))
     return values
 
 

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
+from django.apps import apps
 from django.db import models
 
 
@@ -30,13 +31,15 @@ class CustomerQuerySet(models.QuerySet):  # type: ignore[type-arg]
 
     def in_segment(self, segment_id: int) -> Self:
         """Current members of a stored segment."""
-        from customers.models.segment import SegmentMembership
-
-        members = SegmentMembership.objects.filter(segment_id=segment_id, left_at=None, customer_id=models.OuterRef("pk"))
+        members = _model("SegmentMembership").objects.filter(segment_id=segment_id, left_at=None, customer_id=models.OuterRef("pk"))
         return self.filter(models.Exists(members))
 
 
 def _orders() -> "models.QuerySet":  # type: ignore[type-arg]
-    from customers.models.order import Order
+    orders: models.QuerySet = _model("Order").objects.filter(customer_id=models.OuterRef("pk"))  # type: ignore[type-arg]
+    return orders
 
-    return Order.objects.filter(customer_id=models.OuterRef("pk"))
+
+def _model(name: str) -> Any:
+    """Return a model of this app by its name: models import this vocabulary, so it cannot import them."""
+    return apps.get_model("customers", name)

@@ -19,7 +19,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext as _
 
-from campaigns.channels import Deferred, Lost, Refused, ServerUnavailable
+from campaigns.channels.endings import Deferred, Lost, Refused, ServerUnavailable
 from campaigns.messages import Message
 from crm.core import clock
 from crm.core import smtp as mail_door

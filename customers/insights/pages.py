@@ -12,6 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
+from crm.core.events import publish
+from customers.events import InsightAged
 from customers.insights import causes, queries, retention, stock
 from customers.insights.sheets import Sheet
 
@@ -72,7 +74,7 @@ def insight_page(*, name: str, params: Mapping[str, str], at: datetime) -> Insig
         queries.freshness.reset(token)
     current = next((value for parameter in ("unit", "measure") if (value := params.get(parameter))), "")
     if seen.is_stale and cache.add(f"insights:renewing:{name}:{current[:20]}", 1, queries.RENEW_SECONDS):
-        _renew(name, {parameter: value for parameter, value in params.items() if parameter in {"unit", "measure"}})
+        publish(InsightAged(name, {parameter: value for parameter, value in params.items() if parameter in {"unit", "measure"}}))
     return replace(page, as_of=datetime.fromtimestamp(seen.oldest, tz=UTC) if seen.oldest else None)
 
 
@@ -83,12 +85,6 @@ def renew(*, name: str, params: Mapping[str, str], at: datetime) -> None:
         _page(name, "", params, at)
     finally:
         queries.freshness.reset(token)
-
-
-def _renew(name: str, params: dict[str, str]) -> None:
-    from customers import portrayal_tasks
-
-    portrayal_tasks.renew_insight.delay(name, params)
 
 
 def _page(name: str, title: str, params: Mapping[str, str], at: datetime) -> InsightPage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
@@ -14,8 +13,10 @@ from django.utils.translation import gettext as _
 
 from crm.core import charts, formats
 from crm.core.charts import Chart
+from crm.core.events import publish
 from crm.core.models import User
 from crm.core.registries import MoodLine, mood_sources
+from customers.events import ParagraphWanted
 from customers.models import Customer, Portrait
 from customers.portrait_words import Reason, Words, words
 from customers.portrayal import advice, changes, feedback, narrative, reviews, risk, statements, tastes
@@ -108,7 +109,7 @@ def portrait_card(*, customer: Customer, viewer: User | None, reachable: Mapping
     )
     return PortraitCard(
         row=row,
-        paragraph=narrative.paragraph(facts, ask=lambda: _ask(customer.pk)),
+        paragraph=narrative.paragraph(facts, ask=lambda: publish(ParagraphWanted(customer.pk, get_language() or "en"))),
         lines=[StatementLine(claim, said.get(claim.code, NO_ANSWER), _model(claim), reverse("core:model", args=[claim.task])) for claim in claims],
         chances=statements.stage_chances(row),
         risk=why,
@@ -162,9 +163,3 @@ def _value(row: Portrait, told: Words) -> Chart | None:
 def _moods(customer: Customer, at: datetime) -> list[MoodLine]:
     """Return what other apps know of the person's mood, such as chats; one query each."""
     return [line for source in mood_sources.values() if (line := source(customer.pk, at)) is not None]
-
-
-def _ask(customer_id: int) -> Any:
-    from customers import portrayal_tasks
-
-    return portrayal_tasks.write_paragraph.delay(customer_id, get_language() or "en")
