@@ -21,13 +21,29 @@ http = get_asgi_application()
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
+from crm.core.bodies import BodyLimit  # noqa: E402
+from customers.importing.uploads import LARGEST as LARGEST_UPLOAD  # noqa: E402
+from customers.tracking import LARGEST_BODY  # noqa: E402
 from support.routing import staff_routes, visitor_routes  # noqa: E402
+
+# Room for the other fields of a form and the words between them, bytes.
+MARGIN = 65_536
 
 application = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": BodyLimit(
+            http,
+            # A little above what each view says itself, so that its own words are heard where they can be.
+            doors=[
+                ("/v1/", LARGEST_BODY + MARGIN),
+                ("/api/", settings.DATA_UPLOAD_MAX_MEMORY_SIZE + MARGIN),
+                ("/customers/import/", LARGEST_UPLOAD + MARGIN),
+            ],
+            otherwise=max(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, settings.CRM_CHAT_FILE_BYTES) + MARGIN,
+        ),
         "websocket": URLRouter(
             [
                 re_path(r"^ws/visitor/", URLRouter(visitor_routes)),

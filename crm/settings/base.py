@@ -29,7 +29,7 @@ SECRET_KEY = (
 # Host names this installation answers to, comma separated.
 ALLOWED_HOSTS = env.listing("CRM_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
 # Public address used in e-mails and the widget snippet, without a trailing slash.
-CRM_PUBLIC_URL = env.text("CRM_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+CRM_PUBLIC_URL = env.web_address("CRM_PUBLIC_URL", "http://127.0.0.1:8000")
 # Origins allowed to post forms when behind a proxy, comma separated, with scheme.
 CSRF_TRUSTED_ORIGINS = env.listing("CRM_TRUSTED_ORIGINS", [])
 # Name of the organisation shown in the interface and in mails.
@@ -204,15 +204,15 @@ if CRM_PRODUCTION:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- Languages and time -------------------------------------------------------------------------------------------
-LANGUAGE_CODE = env.text("CRM_LANGUAGE", "en")
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LANGUAGE_CODE = env.choice("CRM_LANGUAGE", "en", [code for code, _name in LANGUAGES])
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
 # Zone in which staff see times; storage is always UTC.
-TIME_ZONE = env.text("CRM_TIME_ZONE", "Asia/Shanghai")
+TIME_ZONE = env.time_zone("CRM_TIME_ZONE", "Asia/Shanghai")
 # Currency of amounts that arrive without one.
-CRM_CURRENCY = env.text("CRM_CURRENCY", "CNY")
+CRM_CURRENCY = env.currency("CRM_CURRENCY", "CNY")
 
 # --- Static and uploaded files ------------------------------------------------------------------------------------
 STATIC_URL = "/static/"

@@ -5,8 +5,10 @@ A value that cannot be read raises BadSetting, whose text is one line naming the
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class BadSetting(Exception):
@@ -76,9 +78,42 @@ def path(name: str, default: Path) -> Path:
     return Path(value).expanduser().resolve() if value else default
 
 
+def choice(name: str, default: str, allowed: Collection[str]) -> str:
+    value = text(name, default)
+    if value not in allowed:
+        raise BadSetting(f"{name}={value!r} is not known; write one of {', '.join(sorted(allowed))}.")
+    return value
+
+
+def time_zone(name: str, default: str) -> str:
+    value = text(name, default)
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadSetting(f"{name}={value!r} is not a time zone; write one such as {default}.") from None
+    return value
+
+
+def currency(name: str, default: str) -> str:
+    """Return an ISO 4217 code in capitals."""
+    value = text(name, default).upper()
+    if len(value) != 3 or not (value.isascii() and value.isalpha()):
+        raise BadSetting(f"{name}={value!r} is not a currency; write an ISO 4217 code such as {default}.")
+    return value
+
+
+def web_address(name: str, default: str) -> str:
+    """Return an http:// or https:// address without a slash at its end."""
+    value = text(name, default).rstrip("/")
+    parts = _split(name, value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadSetting(f"{name}={redacted(value)!r} is not a web address; write one such as https://crm.example.")
+    return value
+
+
 def database(url: str) -> dict[str, object]:
     """Return Django's database dictionary for a postgresql:// URL; a `host=/dir` query names a socket folder."""
-    parts = urlsplit(url)
+    parts = _split("DATABASE_URL", url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise BadSetting(f"DATABASE_URL={redacted(url)!r} is not a PostgreSQL URL; write postgresql://user:password@host:5432/name.")
     name = unquote(parts.path.lstrip("/"))
@@ -125,7 +160,18 @@ def celery_broker(name: str, value: str) -> str:
     return f"redis+socket://{path}?virtual_host={number}"
 
 
+def _split(name: str, url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        # Whatever part of it is the password cannot be told, so the URL is not repeated.
+        raise BadSetting(f"{name} is not a URL ({error}); correct it.") from None
+
+
 def redacted(url: str) -> str:
     """Return the URL without its password, fit for an error line."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url.partition("://")[0] + "://…"
     return url if parts.password is None else url.replace(f":{parts.password}@", ":***@")

@@ -15,10 +15,17 @@ def read_or_create(data_dir: Path) -> str:
         # O_EXCL: of two processes starting at once exactly one writes, the other reads.
         descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return key_path.read_text(encoding="ascii").strip()
+        try:
+            return key_path.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise _unusable(data_dir, error) from error
     except OSError as error:
-        raise BadSetting(f"PERENNIAL_DATA_DIR: cannot write to {str(data_dir)!r} ({error.strerror}); choose a writable folder.") from error
+        raise _unusable(data_dir, error) from error
     key = secrets.token_urlsafe(48)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(key + "\n")
     return key
+
+
+def _unusable(data_dir: Path, error: OSError) -> BadSetting:
+    return BadSetting(f"PERENNIAL_DATA_DIR: cannot write to {str(data_dir)!r} ({error.strerror}); choose a writable folder.")

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-READERS = {"raw", "text", "required", "boolean", "integer", "number", "listing", "path"}
+READERS = {"choice", "currency", "raw", "text", "time_zone", "web_address", "required", "boolean", "integer", "number", "listing", "path"}
 # Read by the PostgreSQL, Redis and make tooling rather than through a settings reader.
 ELSEWHERE = {"PORT"}
 
