@@ -26,7 +26,8 @@ class CountForecast:
     """Orders of one horizon per customer, all (n,).
 
     mean: expected number.  squared: expected square.  any: probability of at least one.  low, high: whole numbers that
-    hold the count with the asked probability.
+    hold the count with at least the asked probability, and the mean: the shorter of the interval of equal tails and the
+    one from 0 up.  Most customers order nothing most of the time, and a tail below 0 would be probability given away.
     """
 
     mean: Floats
@@ -51,9 +52,9 @@ def count_forecast(
     distinct histories.  place: (n,) the distinct history of each customer.  active: (n,) probability of being active.
     most: no count above it: the horizon's days, as several orders of one day are one.
     """
-    above_low, above_high = (1 + level) / 2, (1 - level) / 2
+    above_low, above_high, above_short = (1 + level) / 2, (1 - level) / 2, 1 - level
     first, second, any_order = np.zeros(len(mean)), np.zeros(len(mean)), np.zeros(len(mean))
-    low, high = np.zeros(len(place)), np.zeros(len(place))
+    low, high, short = np.zeros(len(place)), np.zeros(len(place)), np.zeros(len(place))
     open_rows, open_customers = np.arange(len(mean)), np.arange(len(place))
     tails, k = np.zeros(len(mean)), 1
     # Nearly all customers leave after three rounds, a wholesaler after 300.
@@ -66,6 +67,7 @@ def count_forecast(
         second += (2 * k - 1) * tails
         here = active[open_customers] * tails[place[open_customers]]
         low[open_customers[here > above_low]] = k
+        short[open_customers[here > above_short]] = k
         going_on = here > above_high
         open_customers = open_customers[going_on]
         high[open_customers] = k
@@ -73,4 +75,12 @@ def count_forecast(
         k += 1
     # What was cut off the tails is put back in proportion, so that mean and square belong together.
     second *= np.where(first > 0, mean / np.maximum(first, 1e-300), 1.0)
-    return CountForecast(mean=active * mean[place], squared=active * second[place], any=active * any_order[place], low=low, high=high)
+    from_zero = short <= high - low
+    low, high = np.where(from_zero, 0.0, low), np.where(from_zero, short, high)
+    # A rare wholesaler among many silent customers lifts the mean above the end: an expectation outside its own interval
+    # would tell nobody anything.
+    expected = active * mean[place]
+    low, high = np.minimum(low, np.floor(expected)), np.maximum(high, np.ceil(expected - 1e-9))
+    # A horizon of a few days cuts counts off at its days, but not the mean.
+    squared = np.maximum(active * second[place], expected**2)
+    return CountForecast(mean=expected, squared=squared, any=active * any_order[place], low=low, high=high)

@@ -222,6 +222,28 @@ def test_a_life_of_many_centuries_is_no_error():
 
 
 @pytest.mark.data
+@pytest.mark.parametrize(
+    ("shop", "cut", "days"),
+    [(lambda: public_data.cdnow("master_calibration", "customer_id"), date(1997, 7, 1), 91), (public_data.online_retail, date(2011, 5, 23), 100)],
+    ids=["music shop", "gift shop"],
+)
+def test_intervals_hold_about_the_share_they_say(capsys, shop, cut, days):
+    who, when, money = shop()
+    rows, end = Rows(who, when - date(1970, 1, 1).toordinal(), money), (cut - date(1970, 1, 1)).days
+    known = rows.until(end)
+    model = learn_value(known.customer, known.day, known.amount, as_of_day=end, horizon_days=days).model
+    history = known.history(end)
+    spend = rows.spend(history, end, end + days)
+    inside = {}
+    for level in (0.8, 0.9, 0.95):
+        forecast = model.forecast(history, horizon_days=days, level=level)
+        inside[level] = float(((spend >= forecast.value_low) & (spend <= forecast.value_high)).mean())
+
+    public_data.show(capsys, f"{cut}, {days} days: spend inside " + ", ".join(f"{share:.3f} of {level:.0%}" for level, share in inside.items()))
+    assert inside == pytest.approx({0.8: 0.85, 0.9: 0.92, 0.95: 0.965}, abs=0.04)
+
+
+@pytest.mark.data
 def test_figures_on_the_gift_shop_through_the_whole_choice(capsys):
     who, when, money = public_data.online_retail()
     when = when - date(1970, 1, 1).toordinal()
