@@ -32,7 +32,7 @@ class ArticleMissing(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What may be said, and where it stands: the article's first paragraph as plain text, with its source."""
+    """What may be said, and where it stands: paragraphs of an article as plain text, with their source."""
 
     text: str
     text_id: int
@@ -88,7 +88,19 @@ def page_text(*, slug: str, language: str) -> ArticleText:
 
 def first_paragraph(body: str) -> str:
     """Return the first paragraph without Markdown marks: what the assistant quotes."""
-    return next(iter(paragraphs(body)), "")
+    return next((whole for _, whole in passages(body)), "")
+
+
+def passages(body: str) -> list[tuple[str, str]]:
+    """Return each paragraph with what is said when it is quoted: a list comes with the line that announces it, and the line with it."""
+    found = paragraphs(body)
+    groups: list[list[str]] = []
+    for said in found:
+        if groups and (groups[-1][-1].endswith((":", "：")) or (_BULLET.match(said) and _BULLET.match(groups[-1][-1]))):
+            groups[-1].append(said)
+        else:
+            groups.append([said])
+    return [(said, "\n".join(group)) for group in groups for said in group]
 
 
 def paragraphs(body: str) -> list[str]:

@@ -10,7 +10,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import log
 from typing import TYPE_CHECKING
@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 # the article's title's. Chosen, as the two below, on the shipped examples: docs/support.md, "Answers from passages".
 MEANING, TITLE = 0.85, 0.4
 # Strength from which a passage is quoted to a question no article is listed for: its evidence and, twice, its lead over
-# the next article. Lead another passage of a listed article needs over the first.
+# the next article. Lead another passage of a listed article needs over the first to be said
+# with it.
 SUPPORT_FROM = 0.6
 LEAD = 0.06
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
@@ -52,9 +53,13 @@ she so some than that the their them then there these they this to us was we wer
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A paragraph of a published article. place: 0 for the first. intents: those its article is listed for."""
+    """A paragraph of a published article. whole: what is said when it is quoted (knowledge.passages). place: 0 for the first.
+
+    intents: those its article is listed for.
+    """
 
     text: str
+    whole: str
     place: int
     text_id: int
     slug: str
@@ -64,7 +69,7 @@ class Passage:
     intents: tuple[str, ...]
 
     def quote(self) -> Quote:
-        return Quote(self.text, self.text_id, self.slug, self.title, self.version, knowledge.url_of(self.slug, self.language))
+        return Quote(self.whole, self.text_id, self.slug, self.title, self.version, knowledge.url_of(self.slug, self.language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,8 @@ def strength(hits: list[Hit]) -> float:
 def quote_of_article(question: str, *, intent: str, language: str) -> Quote | None:
     """Return what the articles listed for the intent say to the question; None where no article is listed.
 
-    Their first paragraph, unless another one answers clearly better. In the language, else in any.
+    Their first paragraph, and below it another one that is clearly nearer to the question: what stands further down an
+    article is written for readers of its beginning. In the language, else in any.
     """
     first = knowledge.quote_for(intent=intent, language=language)
     if first is None:
@@ -109,7 +115,11 @@ def quote_of_article(question: str, *, intent: str, language: str) -> Quote | No
     opening = next((hit for hit in hits if hit.passage.text_id == first.text_id and hit.passage.place == 0), None)
     if not hits or opening is None or hits[0].evidence < opening.evidence + LEAD:
         return first
-    return hits[0].passage.quote()
+    nearer = hits[0].passage
+    if nearer.text_id != first.text_id:
+        # Of another article listed for the intent: one answer cites one article.
+        return nearer.quote()
+    return first if nearer.whole == first.text else replace(first, text=f"{first.text}\n\n{nearer.whole}")
 
 
 class _Index:
@@ -209,7 +219,7 @@ def forget() -> None:
 def _passages() -> list[Passage]:
     texts = ArticleText.objects.filter(article__state=ArticleState.PUBLISHED).select_related("article").order_by("article__slug", "pk")
     return [
-        Passage(said, place, text.pk, text.article.slug, text.title, text.version, text.language, tuple(text.article.intents))
+        Passage(said, whole, place, text.pk, text.article.slug, text.title, text.version, text.language, tuple(text.article.intents))
         for text in texts
-        for place, said in enumerate(knowledge.paragraphs(text.body))
+        for place, (said, whole) in enumerate(knowledge.passages(text.body))
     ]

@@ -47,15 +47,32 @@ def test_what_nothing_supports_gets_nothing(articles: None, question: str) -> No
     assert retrieval.best(question, language="en") is None
 
 
-def test_a_listed_article_answers_with_its_first_paragraph_unless_another_is_clearly_nearer(articles: None) -> None:
+def test_a_listed_article_answers_with_its_first_paragraph_and_one_that_is_clearly_nearer(articles: None) -> None:
     general = retrieval.quote_of_article("how is it brewed", intent="tea_question", language="en")
     special = retrieval.quote_of_article("can you take back opened tea", intent="tea_question", language="en")
 
     assert general is not None
     assert general.text == "Green tea is best at 75 degrees."
     assert special is not None
-    assert special.text == "We cannot take back opened tea."
+    assert special.text == "Green tea is best at 75 degrees.\n\nWe cannot take back opened tea."
     assert retrieval.quote_of_article("anything", intent="unknown", language="en") is None
+
+
+@pytest.mark.parametrize("question", ["what if the code does not arrive", "check the spam folder"])
+def test_a_list_is_never_quoted_without_the_line_that_announces_it_nor_that_line_alone(db: None, question: str) -> None:
+    article = Article.objects.create(slug="login", intents=["account_access"])
+    listed = "If the code does not arrive:\n- check the spam folder;\n- ask for it once more."
+    ArticleText.objects.create(
+        article=article,
+        language="en",
+        title="Login",
+        body=f"Reset the password on the login page.\n\n{listed.replace(':', ':' + chr(10), 1)}\n\nNever tell it to anybody.",
+    )
+
+    found = retrieval.quote_of_article(question, intent="account_access", language="en")
+
+    assert found is not None
+    assert found.text == f"Reset the password on the login page.\n\n{listed}"
 
 
 @pytest.mark.parametrize("change", ["draft", "delete", "edit"])
