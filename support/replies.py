@@ -33,6 +33,8 @@ SWEEP_AFTER = timedelta(seconds=4)
 SWEEP_AT_ONCE = 50
 # Lines of one hurried question that are read together.
 MOST_OPEN_LINES = 10
+# Characters up to which a line with another one after it is a piece of a word, not a question.
+FRAGMENT = 2
 _HANDOVER_PHRASE = {"asked": "handover", "complaint": "handover_complaint"}
 # Reasons to hand over that a further line of the visitor does not take back.
 _STANDS = frozenset({"asked", "complaint"})
@@ -81,9 +83,8 @@ def draft(*, message_id: int, now: datetime) -> str:
         named, meant = understanding.look(message.text, source_id=message.conversation.source_id, at=message.sent_at)
         noted = Noted(named, meant)
         prepared = compose(message=message, judged=judged, named=named)
-        if prepared.kind == "text" and (open_text := _unanswered(message)):
-            # "my parrot ate the remote" and then "hello?": it is not the greeting that waits for an answer.
-            prepared = _composed_for(open_text, message)
+        if prepared.kind != "answer" and prepared.reason not in _STANDS and (before := _unanswered(message)):
+            prepared = _with_lines_before(prepared, before, message)
     except DatabaseError:
         raise
     except Exception:
@@ -129,8 +130,19 @@ def _unanswered(message: Message) -> str:
     return "\n".join(reversed(lines))
 
 
+def _with_lines_before(prepared: Draft, before: str, message: Message) -> Draft:
+    """Return the reply to a line and those just before it, which were left to it, where they say more than the line alone.
+
+    "my parrot ate the remote", then "hello?": it is not the greeting that waits. "I bought a kettle last week", then "still
+    nothing": together they are a question.
+    """
+    is_small_talk = prepared.kind == "text"
+    again = _composed_for(before if is_small_talk else f"{before}\n{message.text}", message)
+    return again if is_small_talk or again.kind == "answer" else prepared
+
+
 def _composed_for(text: str, message: Message) -> Draft:
-    """Return the reply to an earlier text, as if the message had said it."""
+    """Return the reply to a text, as if the message had said it."""
     judged = triage.of(text=text, language=message.conversation.language)
     named, _meant = understanding.look(text, source_id=message.conversation.source_id, at=message.sent_at)
     as_if = Message(conversation=message.conversation, text=text, sent_at=message.sent_at)
@@ -206,8 +218,7 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, noted: "No
             audit.record(actor=None, actor_label="assistant", action="reply.discard", target=message, data={"state": conversation.state, "kind": prepared.kind})
             return "discarded"
         _settle(message, judged, noted, ReplyState.DONE)
-        if Author.VISITOR in later and prepared.kind != "answer" and prepared.reason not in _STANDS:
-            # The visitor is still typing lines; asking back or handing over on the first half would be premature.
+        if _is_left_to_next(message, prepared, later):
             return "merged"
         _remember(conversation, prepared, prepared.about or judged, noted)
         if prepared.kind == "handover":
@@ -218,6 +229,16 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, noted: "No
         if prepared.text_id is not None:
             knowledge.mark_quoted(text_id=prepared.text_id, at=now)
         return "posted"
+
+
+def _is_left_to_next(message: Message, prepared: Draft, later: set[str]) -> bool:
+    """Return whether nothing need be said to this line because of what was said after it; the conversation is locked."""
+    if Author.VISITOR in later and prepared.reason not in _STANDS and (prepared.kind != "answer" or len(message.text) <= FRAGMENT):
+        # The visitor is still typing lines; asking back or handing over on the first half would be premature.
+        return True
+    said = Message.objects.filter(conversation_id=message.conversation_id, seq__gt=message.seq, author=Author.BOT, kind="answer", text=prepared.text)
+    # Two lines of one question have the same answer: once is enough.
+    return prepared.kind == "answer" and Author.BOT in later and said.exists()
 
 
 def _remember(conversation: Conversation, prepared: Draft, judged: Triage | None, noted: "Noted") -> None:

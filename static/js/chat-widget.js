@@ -161,9 +161,12 @@ function drawOutbox(entries) {
 function drawState() {
   const said = {queued: words.queued, assigned: state.person ? words.person.replace('{name}', state.person) : words.agent, snoozed: words.agent, closed: words.closed};
   part('state').textContent = said[state.state] ?? words.automatic;
-  part('person').hidden = !['bot', 'closed'].includes(state.state);
-  part('mail').hidden = state.mail !== 'ask' || !['queued', 'assigned', 'snoozed'].includes(state.state);
-  part('rating').hidden = state.state !== 'closed' || state.csat !== null || !state.asks || !shown.size;
+  // A form that appears takes room from the lines: the last one stays in sight.
+  atEnd(() => {
+    part('person').hidden = !['bot', 'closed'].includes(state.state);
+    part('mail').hidden = state.mail !== 'ask' || !['queued', 'assigned', 'snoozed'].includes(state.state);
+    part('rating').hidden = state.state !== 'closed' || state.csat !== null || !state.asks || !shown.size;
+  });
   showTicks();
 }
 

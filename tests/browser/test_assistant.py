@@ -76,6 +76,37 @@ def test_a_draft_survives_a_reload_and_goes_with_the_message(visitor: "Page", sh
     assert visitor.input_value("#text") == ""
 
 
+def test_a_second_tab_joins_the_chat_that_the_first_begins(visitor: "Page", shop: Source) -> None:
+    visitor.goto("/w/wk_tea/?lang=en")
+    other = visitor.context.new_page()
+    other.goto("/w/wk_tea/?lang=en")
+    other.locator("#line").wait_for(state="hidden")
+
+    write(visitor, "from the first tab")
+    other.locator('.line[data-author="visitor"][data-seq]', has_text="from the first tab").wait_for()
+    write(other, "from the second")
+    visitor.locator('.line[data-author="visitor"][data-seq]', has_text="from the second").wait_for()
+
+    assert Conversation.objects.count() == 1
+
+
+def test_a_form_that_appears_leaves_the_last_line_in_sight_and_a_text_that_is_cut_says_so(visitor: "Page", shop: Source) -> None:
+    """Without a model every question goes to a person, and the visitor is asked for an address."""
+    visitor.set_viewport_size({"width": 380, "height": 460})
+    visitor.goto("/w/wk_tea/?lang=en")
+    write(visitor, "my parrot ate the remote control and " * 12)
+
+    visitor.locator('.line[data-author="bot"]', has_text="passing you on").wait_for()
+    visitor.locator("#mail").wait_for()
+    assert visitor.evaluate("() => { const log = document.getElementById('log'); return log.scrollHeight - log.scrollTop - log.clientHeight; }") < 80
+
+    visitor.locator("#text").focus()
+    visitor.keyboard.insert_text("长" * 5000)
+    visitor.get_by_text("what goes beyond was left out").wait_for()
+    visitor.keyboard.press("Enter")
+    visitor.get_by_text("what goes beyond was left out").wait_for(state="hidden")
+
+
 def test_a_picture_is_attached_and_a_page_in_disguise_is_not(visitor: "Page", shop: Source, tmp_path: Path) -> None:
     picture, disguise = tmp_path / "<b>壶.png", tmp_path / "photo.png"
     picture.write_bytes(PIXEL)

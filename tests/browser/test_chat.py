@@ -1,15 +1,19 @@
 """The chat through two browsers: a visitor on the shop's page and an agent in the console."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from crm.core.models import AuditEntry, Source, User
+from customers.models import Customer
+from support import visitors
 from support.models import Conversation, IntentExample
 from tests.factories import SourceFactory, UserFactory
 from tests.servers import RunningServer
 from tests.support import stack
+from tests.support.shop_page import serve
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
@@ -229,8 +233,6 @@ def test_the_console_works_by_keyboard_and_a_correction_is_kept(
 
 
 def test_the_loader_opens_the_chat_on_a_page_of_another_origin_and_only_there(browser: "Browser", running_server: RunningServer, shop: Source) -> None:
-    from tests.support.shop_page import serve
-
     with serve(running_server.url, key="wk_tea") as origin:
         context = browser.new_context()
         strange = open_chat(context, origin)
@@ -252,6 +254,33 @@ def test_the_loader_opens_the_chat_on_a_page_of_another_origin_and_only_there(br
 
     assert language == "zh-Hans"
     assert Conversation.objects.get().messages.first().text == "你好"
+
+
+@pytest.mark.parametrize(("forgery", "is_believed"), [({}, True), ({"signature": "0" * 64}, False), ({"user_id": "u2"}, False), ({"timestamp": 1}, False)])
+def test_only_what_the_shop_has_signed_makes_a_visitor_a_customer(
+    browser: "Browser", running_server: RunningServer, shop: Source, forgery: dict[str, object], is_believed: bool
+) -> None:
+    """Also where the page tells it while a first token, without it, is on its way."""
+    Source.objects.update(identity_secret="pepper")
+    now = int(time.time())
+    signature = visitors.signature("pepper", user_id="u1", email="lin@mail.example", timestamp=now)
+    identity = {"user_id": "u1", "email": "lin@mail.example", "timestamp": now, "signature": signature} | forgery
+
+    with serve(running_server.url, key="wk_tea", identity=identity) as origin:
+        Source.objects.update(allowed_origins=[origin])
+        context = browser.new_context()
+        context.route("**/widget/api/token*", lambda route: (time.sleep(0.4), route.continue_()))
+        page = open_chat(context, origin)
+        frame = next(iter(page.frames[1:]), None) or page.wait_for_event("frameattached")
+        frame.wait_for_selector("#text", timeout=15_000)
+        page.wait_for_timeout(2500)
+        frame.fill("#text", "你好")
+        frame.press("#text", "Enter")
+        frame.wait_for_selector('.line[data-author="visitor"][data-seq]', timeout=15_000)
+        context.close()
+
+    assert Conversation.objects.get().is_verified is is_believed
+    assert Customer.objects.exists() is is_believed
 
 
 def open_chat(context: "BrowserContext", origin: str) -> "Page":

@@ -1,5 +1,6 @@
 """A shop's page on another origin that embeds the widget."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def serve(crm: str, *, key: str) -> Iterator[str]:
-    """Serve one Chinese page with the snippet of docs/support.md and yield its origin."""
-    body = f'<!doctype html><html lang="zh-CN"><title>Shop</title><body><h1>Shop</h1><script src="{crm}/static/widget/loader.js" data-key="{key}" defer></script></body></html>'
+def serve(crm: str, *, key: str, identity: dict[str, object] | None = None) -> Iterator[str]:
+    """Serve one Chinese page with the snippet of docs/support.md and yield its origin. identity: what it tells of its customer."""
+    told = f"<script>window.perennial = {json.dumps({'identity': identity})}</script>" if identity else ""
+    body = f'<!doctype html><html lang="zh-CN"><title>Shop</title><body><h1>Shop</h1>{told}<script src="{crm}/static/widget/loader.js" data-key="{key}" defer></script></body></html>'
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

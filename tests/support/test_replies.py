@@ -196,6 +196,28 @@ def test_a_hurried_second_line_is_answered_once(talk: Conversation, delivery_art
     assert outcomes == ["merged", "posted"]
 
 
+def test_two_lines_of_one_question_are_answered_once_and_asking_again_later_is_answered_again(
+    talk: Conversation, delivery_article: Article, judge: Judge
+) -> None:
+    judge(sure("delivery_time"))
+    first, second = asked(talk, "I ordered a kettle"), asked(talk, "when does it come")
+
+    assert [replies.draft(message_id=each.pk, now=NOW) for each in (first, second)] == ["posted", "merged"]
+    assert replies.draft(message_id=asked(talk, "when does it come").pk, now=NOW) == "posted"
+    assert talk.messages.filter(kind="answer").count() == 2
+
+
+def test_lines_that_say_little_alone_are_read_together(talk: Conversation, delivery_article: Article, monkeypatch: pytest.MonkeyPatch) -> None:
+    says = {"退": sure("return_policy"), "still nothing": unsure("delivery_time", "delivery_cost")}
+    monkeypatch.setattr(triage, "of", lambda *, text, **_: says.get(text, sure("delivery_time")))
+    first, second = asked(talk, "退"), asked(talk, "still nothing")
+
+    outcomes = [replies.draft(message_id=each.pk, now=NOW) for each in (first, second)]
+
+    assert outcomes == ["merged", "posted"]
+    assert last(talk).text == "It takes two days."
+
+
 @pytest.mark.parametrize("label", ["talk_to_person", "complaint"])
 def test_who_asks_for_a_person_gets_one_whatever_is_written_after_it(talk: Conversation, judge: Judge, label: str) -> None:
     first, second = asked(talk, "I want to speak to a human"), asked(talk, "hello?")
