@@ -59,23 +59,29 @@ class EventRejected(CrmError):
 
 @dataclass(frozen=True, slots=True)
 class ShopFacts:
-    """What one event says beyond having happened."""
+    """What one event says beyond having happened.
+
+    unstated: with replaces_order, fields of the order that the event does not speak of; what is known of them stays.
+    """
 
     product_id: str = ""
     products: tuple[ProductFacts, ...] = ()
     order: OrderFacts | None = None
     replaces_order: bool = False
-    cancels_order: str = ""
+    unstated: frozenset[str] = frozenset()
+    cancelled: OrderFacts | None = None
     returned: ReturnFacts | None = None
     review: ReviewFacts | None = None
 
     @property
     def has_no_consequences(self) -> bool:
         """Whether nothing but the activity itself (and the products it names) has to be stored."""
-        return self.order is None and self.returned is None and self.review is None and not self.cancels_order
+        return self.order is None and self.returned is None and self.review is None and self.cancelled is None
 
 
 NOTHING = ShopFacts()
+# What an update of an order may leave out.
+_PARTS = ("currency", "discount", "shipping", "tax")
 
 
 def canonical_name(name: str) -> str:
@@ -91,9 +97,15 @@ def read(*, name: str, properties: Mapping[str, object], message_id: str, person
     """
     if name in {"Order Completed", "Order Updated"}:
         order = _order(properties, person, at, currency, lines_required=name == "Order Completed")
-        return ShopFacts(products=tuple(line.product for line in order.lines), order=order, replaces_order=name == "Order Updated")
+        unstated = frozenset(part for part in _PARTS if properties.get(part) in (None, ""))
+        return ShopFacts(products=tuple(line.product for line in order.lines), order=order, replaces_order=name == "Order Updated", unstated=unstated)
     if name == "Order Cancelled":
-        return ShopFacts(cancels_order=_order_id(properties))
+        try:
+            order = _order(properties, person, at, currency, lines_required=False)
+        except EventRejected:
+            # Cancelled is cancelled, whatever else the event says.
+            order = OrderFacts(_order_id(properties), at, currency, (), person)
+        return ShopFacts(products=tuple(line.product for line in order.lines), cancelled=order)
     if name == "Order Refunded":
         returned = _refund(properties, message_id, person, at, currency)
         return ShopFacts(products=tuple(line.product for line in returned.lines), returned=returned)

@@ -239,7 +239,7 @@ def _shop_consequences(
     """Store the orders, changes, cancellations, returns and reviews of new events, in that order; return new order ids."""
     shop = [(event.shop, customer_ids[event.message_id]) for event in new]
     bought = [(facts.order, customer) for facts, customer in shop if facts.order]
-    cancelled = [facts.cancels_order for facts, _ in shop if facts.cancels_order]
+    cancelled = [(facts.cancelled, customer) for facts, customer in shop if facts.cancelled]
     returned = [(facts.returned, customer) for facts, customer in shop if facts.returned]
     reviewed = [(facts.review, customer) for facts, customer in shop if facts.review]
     touched: set[int] = {customer for _, customer in [*bought, *returned] if customer is not None}
@@ -254,15 +254,20 @@ def _shop_consequences(
         )
         first_placed = {order.external_id: order for order, _ in reversed(creating)}
         updates = [
-            (facts.order, customer) for facts, customer in shop
+            (facts.order, facts.unstated) for facts, _ in shop
             if facts.order and facts.replaces_order and not (facts.order.external_id in made and first_placed.get(facts.order.external_id) is facts.order)
         ]  # fmt: skip
         touched |= changes.update_orders(source_id=source_id, updates=updates, product_ids=product_ids)
+        known = [facts.order for facts, _ in shop if facts.order and not facts.replaces_order and facts.order.external_id not in made]
+        completed = changes.complete_orders(source_id=source_id, orders=known, product_ids=product_ids)
+        touched |= {customer for _, customer in completed.values() if customer is not None}
+        touched |= returns.attach(source_id=source_id, orders=made | {number: order_id for number, (order_id, _) in completed.items()})
+        returns.find_lines(order_ids=[order_id for order_id, _ in completed.values()])
         touched |= changes.adopt_orders(
             source_id=source_id, orders=[(order.external_id, customer) for order, customer in bought if customer is not None and order.external_id not in made]
         )
     if cancelled:
-        touched |= changes.cancel_orders(source_id=source_id, external_ids=cancelled)
+        touched |= changes.cancel_orders(source_id=source_id, orders=cancelled, product_ids=product_ids)
     if returned:
         stored = returns.store(
             source_id=source_id, facts=[item for item, _ in returned], customer_ids=[customer for _, customer in returned], product_ids=product_ids

@@ -35,7 +35,8 @@ def store(
 ) -> dict[str, int | None]:
     """Insert returns that are new, matched to their purchases; return their customers by external id.
 
-    A return that names its order is matched within it and its amount is capped at what is left of the order.
+    A return that names its order is matched within it and its amount is capped at what is left of the order; one whose order
+    is not known yet waits for it (`attach`).
     Others take the customer's most recent purchase of the product before the return that still has pieces out, then the
     one before it. Pieces that find no purchase keep a line without one.
     """
@@ -64,7 +65,7 @@ def store(
         lines[external_id] = []
         for line in item.lines:
             product_id = product_ids[line.product.external_id]
-            candidates = by_order.get((order.id, product_id), []) if order else by_customer.get((customer_id, product_id), [])
+            candidates = by_order.get((order.id, product_id), []) if order else [] if item.order_id else by_customer.get((customer_id, product_id), [])
             wanted = line.quantity
             for bought in candidates:
                 if not wanted:
@@ -94,6 +95,7 @@ def store(
             {
                 "external_id": external_id,
                 "order_id": order_id,
+                "order_number": "" if order else item.order_id,
                 "customer_id": customer_id,
                 "returned_at": item.returned_at,
                 "currency": currency,
@@ -104,9 +106,9 @@ def store(
     made = dict(
         rows.with_rows(
             """
-            INSERT INTO customers_return (source_id, external_id, order_id, customer_id, returned_at, currency, total_amount, reason, import_job_id)
-            SELECT %s, r.external_id, r.order_id, r.customer_id, r.returned_at, r.currency, r.total, r.reason, %s
-            FROM json_to_recordset(%s::json) AS r(external_id text, order_id bigint, customer_id bigint, returned_at timestamptz, currency text, total numeric, reason text)
+            INSERT INTO customers_return (source_id, external_id, order_id, order_number, customer_id, returned_at, currency, total_amount, reason, import_job_id)
+            SELECT %s, r.external_id, r.order_id, r.order_number, r.customer_id, r.returned_at, r.currency, r.total, r.reason, %s
+            FROM json_to_recordset(%s::json) AS r(external_id text, order_id bigint, order_number text, customer_id bigint, returned_at timestamptz, currency text, total numeric, reason text)
             ON CONFLICT (source_id, external_id) DO NOTHING RETURNING external_id, id
             """,
             values,
@@ -119,7 +121,59 @@ def store(
     return {str(value["external_id"]): value["customer_id"] for value in values if value["external_id"] in made}  # type: ignore[misc]
 
 
+def attach(*, source_id: int, orders: Mapping[str, int]) -> set[int]:
+    """Join returns that came before their orders to them; return the customers they belong to. One query where none waits.
+
+    orders: new order ids by external id.  A return without lines and amount takes what is left of its order.
+    """
+    if not orders:
+        return set()
+    waiting = rows.query(
+        """
+        SELECT r.id, r.order_number, r.total_amount, EXISTS (SELECT 1 FROM customers_returnline l WHERE l.return_record_id = r.id) FROM customers_return r
+        WHERE r.source_id = %s AND r.order_number = ANY(%s) AND r.order_number <> '' AND r.order_id IS NULL ORDER BY r.returned_at, r.id FOR UPDATE
+        """,
+        [source_id, list(orders)],
+    )
+    if not waiting:
+        return set()
+    named = _named_orders(source_id, {row[1] for row in waiting})
+    waiting = [row for row in waiting if row[1] in named]
+    left = {number: max(order.total - order.returned, Decimal(0)) for number, order in named.items()}
+    joined = []
+    for return_id, number, total, has_lines in waiting:
+        amount = left[number] if not total and not has_lines else min(total, left[number])
+        left[number] -= amount
+        joined.append(
+            {"id": return_id, "order_id": named[number].id, "customer_id": named[number].customer_id, "currency": named[number].currency, "total": amount}
+        )
+    found = rows.with_rows(
+        """
+        UPDATE customers_return t SET order_id = r.order_id, order_number = '', customer_id = coalesce(t.customer_id, r.customer_id), currency = r.currency, total_amount = r.total
+        FROM json_to_recordset(%s::json) AS r(id bigint, order_id bigint, customer_id bigint, currency text, total numeric) WHERE t.id = r.id RETURNING t.customer_id
+        """,
+        joined,
+    )
+    find_lines(order_ids=[order.id for order in named.values()])
+    return {row[0] for row in found if row[0] is not None}
+
+
+def find_lines(*, order_ids: Sequence[int]) -> None:
+    """Match lines of these orders' returns that found no purchase yet."""
+    if not order_ids:
+        return
+    rows.execute(
+        """
+        UPDATE customers_returnline b SET order_line_id = (
+            SELECT l.id FROM customers_orderline l WHERE l.order_id = r.order_id AND l.product_id = b.product_id AND l.quantity >= b.quantity ORDER BY l.position LIMIT 1
+        ) FROM customers_return r WHERE r.id = b.return_record_id AND r.order_id = ANY(%s) AND b.order_line_id IS NULL
+        """,
+        [list(order_ids)],
+    )
+
+
 def _named_orders(source_id: int, external_ids: set[str]) -> dict[str, _Order]:
+    """Return the orders by number; one of which only its early cancellation is known counts as unknown."""
     if not external_ids:
         return {}
     # Locked in order: two refunds of one order at once must see each other's amount.
@@ -127,7 +181,7 @@ def _named_orders(source_id: int, external_ids: set[str]) -> dict[str, _Order]:
     found = rows.query(
         """
         SELECT o.external_id, o.id, o.customer_id, o.currency, o.total_amount, coalesce((SELECT sum(r.total_amount) FROM customers_return r WHERE r.order_id = o.id), 0)
-        FROM customers_order o WHERE o.id = ANY(%s)
+        FROM customers_order o WHERE o.id = ANY(%s) AND (o.total_amount > 0 OR EXISTS (SELECT 1 FROM customers_orderline l WHERE l.order_id = o.id))
         """,
         [[row[0] for row in held]],
     )

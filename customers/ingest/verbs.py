@@ -55,7 +55,7 @@ def record_orders(
         )
         products = store.products(source_id=source_id, facts=(line.product for order in orders for line in order.lines), at=at, import_job_id=import_job_id)
         made = store.orders(source_id=source_id, facts=orders, customer_ids=found.customer_ids, product_ids=products.ids, import_job_id=import_job_id)
-        ids = _known(found.customer_ids)
+        ids = _known([*found.customer_ids, *returns.attach(source_id=source_id, orders=made)])
         if refresh_totals:
             totals.refresh(ids)
         publish(FactsRecorded(customer_ids=ids, order_ids=tuple(made.values()), at=at, cause=cause))

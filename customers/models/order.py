@@ -89,6 +89,9 @@ class Return(models.Model):
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="returns", verbose_name=_("source"))
     external_id = models.CharField(_("return number"), max_length=100)
     order = models.ForeignKey(Order, on_delete=models.SET_NULL, null=True, blank=True, related_name="returns", verbose_name=_("order"))
+    order_number = models.CharField(
+        _("awaited order"), max_length=100, blank=True, default="", db_default="", help_text=_("The number of an order that is not known yet; empty once it is")
+    )
     customer = models.ForeignKey(Customer, on_delete=models.SET_NULL, null=True, blank=True, related_name="returns", verbose_name=_("customer"))
     returned_at = models.DateTimeField(_("returned"))
     currency = models.CharField(_("currency"), max_length=3)
@@ -104,6 +107,7 @@ class Return(models.Model):
         indexes = [
             models.Index(fields=["customer", "-returned_at"], name="return_by_customer"),
             models.Index(fields=["import_job"], name="return_by_import", condition=models.Q(import_job__isnull=False)),
+            models.Index(fields=["source", "order_number"], name="return_awaits_order", condition=models.Q(order__isnull=True) & ~models.Q(order_number="")),
         ]
 
     def __str__(self) -> str:

@@ -118,6 +118,64 @@ def test_replayed_refund_counts_once(source):
     assert customer().spent_amount == Decimal("15.50")
 
 
+def test_an_update_leaves_what_it_does_not_speak_of(source):
+    send(source, order(shipping=4, tax=1.5, discount=2, coupon="SPRING", currency="usd"))
+
+    send(source, track("Order Updated", "m2", {"order_id": "O1", "tax": 3}))
+    row = Order.objects.get()
+    assert (row.total_amount, row.currency, row.discount_amount, row.shipping_amount, row.tax_amount, row.coupon) == (29, "USD", 2, 4, 3, "SPRING")
+    assert row.lines.count() == 2
+
+    send(source, track("Order Updated", "m3", {"order_id": "O1", "products": [{"product_id": "P3", "price": 7, "quantity": 3}], "discount": 0}))
+    row.refresh_from_db()
+    assert (row.total_amount, row.currency, row.discount_amount, row.shipping_amount, row.tax_amount) == (28, "USD", 0, 4, 3)
+
+
+EARLY = {
+    "cancelled": track("Order Cancelled", "e1", {"order_id": "O1", "total": -1}),
+    "updated": track("Order Updated", "e2", {"order_id": "O1", "total": 30, "shipping": 4}),
+    "refunded": track("Order Refunded", "e3", {"order_id": "O1"}),
+    "refunded in part": track("Order Refunded", "e4", {"order_id": "O1", "products": [{"product_id": "P1", "price": 10, "quantity": 1}]}),
+}
+
+
+@pytest.mark.parametrize(
+    "early",
+    [[name] for name in EARLY]
+    + [["updated", "refunded"], ["cancelled", "refunded in part"], ["refunded in part", "refunded"], ["updated", "refunded in part"]],
+)
+def test_an_order_that_arrives_after_what_happened_to_it_ends_as_if_it_had_come_first(source, early):
+    other = Source.objects.create(name="In order", write_key="wk_in_order", currency="EUR")
+    later = [EARLY[name] for name in early]
+
+    for number, call in enumerate([*later, order(timestamp="2026-05-01T10:00:00Z")]):
+        send(source, {**call, "timestamp": "2026-05-01T10:00:00Z" if call["messageId"] == "m1" else f"2026-05-0{2 + number}T10:00:00Z"})
+    for number, call in enumerate([order(), *later]):
+        send(other, {**call, "timestamp": "2026-05-01T10:00:00Z" if call["messageId"] == "m1" else f"2026-05-0{2 + number}T10:00:00Z"})
+
+    def picture(shop):
+        row = Order.objects.get(source=shop)
+        back = shop.returns.order_by("returned_at").values_list("order_id", "total_amount", "lines__order_line__product__external_id")
+        return (
+            (row.placed_at, row.status, row.total_amount, row.shipping_amount, sorted(row.lines.values_list("product__external_id", "quantity"))),
+            [(order_id == row.pk, *rest) for order_id, *rest in back],
+            Customer.objects.filter(source=shop).values_list("orders_count", "spent_amount")[0],
+        )
+
+    assert picture(source) == picture(other)
+
+
+def test_a_return_whose_order_is_unknown_does_not_take_another_order(source):
+    send(source, order("O1", "m1"))
+
+    send(source, track("Order Refunded", "m2", {"order_id": "O2", "products": [{"product_id": "P1", "price": 10, "quantity": 1}]}))
+
+    assert (Return.objects.get().order, ReturnLine.objects.get().order_line) == (None, None)
+    ingest.record_orders(source_id=source.pk, orders=[facts_of("O2")], at=AT)
+    assert (Return.objects.get().order.external_id, ReturnLine.objects.get().order_line.order.external_id) == ("O2", "O2")
+    assert customer().spent_amount == Decimal("25.50") + 20 - 10
+
+
 def test_review_becomes_a_review(source):
     call = track("Product Reviewed", "m1", {"product_id": "P1", "review_id": "R1", "review_body": "很好用", "rating": "4"}, context={"locale": "zh-CN"})
     send(source, call, {**call, "messageId": "m2"})
