@@ -6,12 +6,13 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
 from crm import health, home
+from crm.core.account_views import LogIn
 
 urlpatterns = [
     path("", home.index, name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", LogIn.as_view(), name="login"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("", include("crm.core.urls")),
     path("v1/", include("customers.tracking_urls")),

@@ -1,4 +1,7 @@
-"""Language and theme of the viewer: the account's choice, else a cookie, else what the browser asks."""
+"""Language and theme of the viewer: the account's choice, else a cookie, else what the browser asks.
+
+The language lives in a cookie, so that a page knows it before the account is read; logging in brings it up to date.
+"""
 
 from collections.abc import Callable
 
@@ -12,6 +15,8 @@ from crm.core.models.people import Theme, User
 
 _LANGUAGES = {code for code, _name in settings.LANGUAGES}
 _YEAR = 31_536_000
+# In a visitor's session: the language chosen before logging in, which is newer than the account's.
+_CHOSEN = "language_chosen"
 
 
 class LanguageMiddleware:
@@ -40,11 +45,26 @@ def save(request: HttpRequest) -> HttpResponse:
     language, theme = request.POST.get("language", ""), request.POST.get("theme", "")
     changed: dict[str, str] = {}
     if language in _LANGUAGES:
-        response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=_YEAR, samesite="Lax", secure=request.is_secure())
+        _remember(request, response, language)
         changed["locale"] = language
+        if not request.user.is_authenticated:
+            request.session[_CHOSEN] = language
     if theme in Theme.values:
         response.set_cookie("theme", theme, max_age=_YEAR, samesite="Lax", secure=request.is_secure())
         changed["theme"] = theme
     if changed and request.user.is_authenticated:
         User.objects.filter(pk=request.user.pk).update(**changed)
     return response
+
+
+def follow_account(request: HttpRequest, response: HttpResponse) -> None:
+    """Bring the browser's language and the account's together after logging in: what was chosen on the way in, else the account's."""
+    chosen = request.session.pop(_CHOSEN, "")
+    if chosen:
+        User.objects.filter(pk=request.user.pk).update(locale=chosen)
+    elif getattr(request.user, "locale", "") in _LANGUAGES:
+        _remember(request, response, request.user.locale)  # type: ignore[union-attr]
+
+
+def _remember(request: HttpRequest, response: HttpResponse, language: str) -> None:
+    response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=_YEAR, samesite="Lax", secure=request.is_secure())

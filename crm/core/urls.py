@@ -1,8 +1,8 @@
-"""Addresses of the shared pages: models, jobs, search, preferences."""
+"""Addresses of the shared pages: models, jobs, search, the viewer's account and preferences."""
 
 from django.urls import path
 
-from crm.core import job_views, model_views, outbox_views, preferences, views
+from crm.core import account_views, job_views, model_views, outbox_views, preferences, views
 
 app_name = "core"
 
@@ -22,6 +22,8 @@ urlpatterns = [
     path("outbox/<str:key>/reply/", outbox_views.reply, name="outbox-reply"),
     path("outbox/<str:key>/html/", outbox_views.mail_html, name="outbox-html"),
     path("search/", views.search_page, name="search"),
+    path("account/", account_views.account, name="account"),
+    path("account/password/", account_views.password, name="account-password"),
     path("preferences/", preferences.save, name="preferences"),
     path("demo/remove/", views.remove_demo, name="remove-demo"),
 ]

@@ -108,6 +108,7 @@ PLACES = (
     Place("jobs", at("core:jobs")),
     Place("job", at("core:job", "job")),
     Place("outbox", at("core:outbox")),
+    Place("account", at("core:account")),
     Place("widget", lambda _shop: reverse("widget", args=["wk_demo_maple_and_moss"]), signed_in=False, asks_language=True),
     Place("admin", at("admin:index"), is_admin=True),
     Place("admin customers", at("admin:customers_customer_changelist"), is_admin=True),

@@ -27,6 +27,33 @@ def test_a_visitor_keeps_the_choice_in_a_cookie(client):
     assert '<html lang="zh-Hans"' in client.get("/login/").content.decode()
 
 
+def log_in(client, user):
+    return client.post("/login/", {"username": user.username, "password": "a-long-secret-1"})
+
+
+def test_logging_in_elsewhere_brings_the_language_of_the_account(client):
+    user = UserFactory(locale="zh-hans")
+    user.set_password("a-long-secret-1")
+    user.save()
+
+    log_in(client, user)
+
+    assert '<html lang="zh-Hans"' in client.get("/", headers={"accept-language": "en"}).content.decode()
+
+
+def test_a_language_chosen_on_the_login_page_is_newer_than_the_account_s(client):
+    user = UserFactory(locale="zh-hans")
+    user.set_password("a-long-secret-1")
+    user.save()
+    client.post("/preferences/", {"language": "en", "next": "/login/"})
+
+    log_in(client, user)
+
+    user.refresh_from_db()
+    assert '<html lang="en"' in client.get("/").content.decode()
+    assert user.locale == "en"
+
+
 @pytest.mark.parametrize("values", [{"language": "xx"}, {"theme": "pink"}, {}, {"language": "../../etc", "theme": "<b>"}])
 def test_unknown_values_change_nothing(client, values):
     user = UserFactory()
