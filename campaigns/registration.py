@@ -20,6 +20,7 @@ def register() -> None:
     from campaigns import features, tasks
 
     panels.register(slot="customer.side", title=gettext_lazy("Campaigns"), url_name="campaigns:customer-panel", order=40, permission="campaigns.view")
+    panels.register(slot="segment", title=gettext_lazy("Campaigns for this segment"), url_name="campaigns:segment-panel", order=20, permission="campaigns.view")
     registries.feature_sources["campaigns"] = features.SOURCE
     registries.search_sources["campaigns"] = SearchSource("campaigns", "campaigns.view", find)
     registries.timeline_sources["campaigns"] = TimelineSource("campaigns", gettext_lazy("Campaigns"), entries)

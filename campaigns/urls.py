@@ -28,4 +28,5 @@ urlpatterns = [
     path("drafts/<int:draft_id>/use/", views.use_draft, name="use-draft"),
     path("drafts/<int:draft_id>/dismiss/", views.dismiss_draft, name="dismiss-draft"),
     path("customers/<int:customer_id>/", views.customer_panel, name="customer-panel"),
+    path("segments/<int:segment_id>/", views.segment_panel, name="segment-panel"),
 ]

@@ -379,6 +379,13 @@ def customer_panel(request: HttpRequest, customer_id: int) -> HttpResponse:
     return render(request, "campaigns/customer_panel.html", {"page": pages.customer_panel(customer_id=customer_id, at=clock.now())})
 
 
+@require_GET
+@require("campaigns.view")
+def segment_panel(request: HttpRequest, segment_id: int) -> HttpResponse:
+    """The campaigns panel of a segment's page."""
+    return render(request, "campaigns/segment_panel.html", {"page": pages.segment_panel(segment_id=segment_id)})
+
+
 def _test_form(request: HttpRequest) -> TestSendForm:
     return TestSendForm(initial={"to": getattr(request.user, "email", "")})
 

@@ -31,15 +31,6 @@ class ConsentLine:
 
 
 @dataclass(frozen=True, slots=True)
-class PanelLink:
-    """A panel of another app, with the address it loads itself from."""
-
-    id: str
-    title: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
 class PersonPage:
     """portrait: None where profiling is refused or no refresh has seen the person yet."""
 
@@ -49,7 +40,7 @@ class PersonPage:
     consents: Sequence[ConsentLine]
     other_consents: Sequence[tuple[str, str]]
     portrait: PortraitCard | None
-    panels: Sequence[PanelLink]
+    panels: Sequence[panels.PanelLink]
     timeline_url: str
     gender: str
     tags: Sequence[str] = field(default=())
@@ -101,10 +92,7 @@ def person_page(*, customer: Customer, viewer: User, at: datetime) -> PersonPage
             if purpose != Purpose.MARKETING
         ],
         portrait=portrait_card(customer=customer, viewer=viewer, reachable=reachable(lines), at=at),
-        panels=[
-            PanelLink(f"panel-{panel.url_name.replace(':', '-')}", str(panel.title), reverse(panel.url_name, args=[customer.pk]))
-            for panel in panels.for_slot("customer.side", may)
-        ],
+        panels=panels.links("customer.side", may, customer.pk),
         timeline_url=reverse("customers:timeline", args=[customer.pk]),
         gender=str(_GENDERS.get(customer.gender.lower(), customer.gender)),
         tags=customer.tags,

@@ -94,6 +94,7 @@ def register() -> None:
         Evaluation("value", "customers.ml.evaluate_value"),
     )
     panels.register(slot="customer.side", title=_("Likely next purchase"), url_name="customers:likely-panel", order=25, permission="customers.view")
+    panels.register(slot="segment", title=_("Also in other segments"), url_name="segments:overlap", order=10, permission="segments.view")
     for source in (
         SearchSource("customers", "customers.view", search.customers),
         SearchSource("segments", "segments.view", search.segments),

@@ -16,9 +16,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.core import charts, formats
+from crm.core import charts, formats, panels
+from crm.core.access.roles import permissions_of
 from crm.core.charts import Chart
 from crm.core.errors import NotFound
+from crm.core.models import User
 from customers.models import ConsentEntry, Customer, Segment, SegmentMembership
 from customers.models.consent import Channel, ConsentState, Purpose
 from customers.models.scores import RfmGroup
@@ -69,6 +71,7 @@ class SegmentPage:
     groups: Chart
     trend: Chart
     list_url: str
+    panels: Sequence[panels.PanelLink]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def find_segment(segment_id: int) -> Segment:
     return segment
 
 
-def segment_page(*, segment: Segment, number: str | None, at: datetime) -> SegmentPage:
+def segment_page(*, segment: Segment, number: str | None, viewer: User, at: datetime) -> SegmentPage:
     """Return one segment's page; a rule that no longer parses is told in words and the stored members are shown."""
     sentence = problem = ""
     try:
@@ -169,6 +172,7 @@ def segment_page(*, segment: Segment, number: str | None, at: datetime) -> Segme
         groups=_groups(segment.pk),
         trend=_trend(segment.pk, at),
         list_url=f"{reverse('customers:list')}?segment={segment.pk}",
+        panels=panels.links("segment", permissions_of(viewer), segment.pk),
     )
 
 

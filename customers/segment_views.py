@@ -21,6 +21,7 @@ from customers import segment_pages
 from customers.forms import SegmentForm
 from customers.models import Segment
 from customers.segmentation import draft, membership, tree
+from customers.segmentation.overlap import overlaps
 
 StaffRequest = Any
 
@@ -34,8 +35,15 @@ def index(request: StaffRequest) -> HttpResponse:
 @require_GET
 @require("segments.view")
 def detail(request: StaffRequest, segment_id: int) -> HttpResponse:
-    page = segment_pages.segment_page(segment=_segment(segment_id), number=request.GET.get("page"), at=clock.now())
+    page = segment_pages.segment_page(segment=_segment(segment_id), number=request.GET.get("page"), viewer=request.user, at=clock.now())
     return render(request, "segments/detail.html#members" if wants_part(request) else "segments/detail.html", {"page": page})
+
+
+@require_GET
+@require("segments.view")
+def overlap(request: StaffRequest, segment_id: int) -> HttpResponse:
+    """The panel about other segments that hold the same people."""
+    return render(request, "segments/overlap.html", {"page": overlaps(segment=_segment(segment_id))})
 
 
 @require_http_methods(["GET", "POST"])

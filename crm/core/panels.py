@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.urls import reverse
 from django.utils.functional import Promise
 
 
@@ -28,3 +29,17 @@ def register(*, slot: str, title: str | Promise, url_name: str, order: int, perm
 def for_slot(slot: str, may: "frozenset[str] | set[str]") -> list[Panel]:
     """Return the slot's panels the viewer (holding the permission strings `may`) can see, in order."""
     return sorted((panel for panel in _panels if panel.slot == slot and panel.permission in may), key=lambda panel: panel.order)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelLink:
+    """A panel of one page, with the address it loads itself from; templates hand it to components/panel.html."""
+
+    id: str
+    title: str
+    url: str
+
+
+def links(slot: str, may: "frozenset[str] | set[str]", pk: int) -> list[PanelLink]:
+    """Return the slot's panels as the page of the row `pk` prints them."""
+    return [PanelLink(f"panel-{panel.url_name.replace(':', '-')}", str(panel.title), reverse(panel.url_name, args=[pk])) for panel in for_slot(slot, may)]

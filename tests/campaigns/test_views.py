@@ -54,11 +54,12 @@ def launched(make_campaign: Make, customers: list[Customer]) -> Campaign:
     return campaign
 
 
-GET_PAGES = ["list", "new", "edit", "audience", "preview", "confirm", "detail", "recipients", "recipient", "customer-panel"]
+GET_PAGES = ["list", "new", "edit", "audience", "preview", "confirm", "detail", "recipients", "recipient", "customer-panel", "segment-panel"]
 
 
 def address(name: str, draft: Campaign, sent: Campaign, customer: Customer) -> str:
     arguments = {"list": [], "new": [], "detail": [sent.pk], "recipients": [sent.pk], "recipient": [sent.pk, customer.pk], "customer-panel": [customer.pk]}
+    arguments["segment-panel"] = [sent.segment_id]
     return reverse(f"campaigns:{name}", args=arguments.get(name, [draft.pk]))
 
 

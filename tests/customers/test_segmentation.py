@@ -395,6 +395,34 @@ def test_refresh_takes_the_same_few_statements_for_any_size(django_assert_num_qu
 # --- words, templates, drafts ---------------------------------------------------------------------------------------
 
 
+def test_overlap_counts_who_is_in_both_now_and_leaves_strangers_out(django_assert_num_queries: Any) -> None:
+    from customers.segmentation.overlap import overlaps
+
+    people = [CustomerFactory(country="CN" if number < 3 else "DE") for number in range(4)]
+    everyone, chinese, germans, nobody = (
+        SegmentFactory(name=name, rule=rule)
+        for name, rule in (
+            ("Everyone", {"op": "all", "rules": []}),
+            ("Chinese", {"op": "all", "rules": [{"field": "country", "operator": "is", "value": "CN"}]}),
+            ("Germans", {"op": "all", "rules": [{"field": "country", "operator": "is", "value": "DE"}]}),
+            ("Nobody", {"op": "all", "rules": [{"field": "country", "operator": "is", "value": "FR"}]}),
+        )
+    )
+    for segment in (everyone, chinese, germans, nobody):
+        membership.refresh(segment_id=segment.pk, at=NOW)
+    # Who has left one of them is not in both.
+    people[0].country = "FR"
+    people[0].save()
+    membership.refresh(segment_id=chinese.pk, at=NOW)
+
+    with django_assert_num_queries(3):
+        found = overlaps(segment=everyone)
+
+    assert [(line.name, line.shared, line.members, line.share) for line in found] == [("Chinese", 2, 2, 0.5), ("Germans", 1, 1, 0.25)]
+    assert [line.name for line in overlaps(segment=germans)] == ["Everyone"]
+    assert overlaps(segment=nobody) == ()
+
+
 def test_sentence_reads_as_one() -> None:
     parsed = tree.parse(
         {
