@@ -171,7 +171,19 @@ document.addEventListener('click', (event) => {
   panes.querySelector(`.panes__${button.dataset.showPane}`)?.querySelector('h2, [tabindex], a, button')?.focus();
 });
 
-// The folded rail is remembered in a cookie, so the server prints it folded and nothing jumps.
+// The folded rail and the height of rows are remembered in cookies, so the server prints them so and nothing jumps.
+const remember = (name, value) => { document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=lax`; };
+
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-dense-rows]');
+  if (!button) return;
+  const shell = document.querySelector('.shell');
+  const dense = shell.dataset.density !== 'compact';
+  if (dense) shell.dataset.density = 'compact'; else delete shell.dataset.density;
+  button.setAttribute('aria-pressed', String(dense));
+  remember('rows', dense ? 'compact' : 'usual');
+});
+
 document.addEventListener('click', (event) => {
   const button = event.target.closest('[data-fold-rail]');
   if (!button) return;
@@ -179,7 +191,7 @@ document.addEventListener('click', (event) => {
   const folded = shell.dataset.rail !== 'folded';
   shell.dataset.rail = folded ? 'folded' : 'open';
   button.setAttribute('aria-expanded', String(!folded));
-  document.cookie = `rail=${shell.dataset.rail}; path=/; max-age=31536000; samesite=lax`;
+  remember('rail', shell.dataset.rail);
 });
 
 /* ---- htmx ------------------------------------------------------------------------------------------------------- */

@@ -147,6 +147,19 @@ def test_theme_and_language_are_printed_by_the_server(jobs_page: Page) -> None:
     assert jobs_page.url.endswith("/jobs/")
 
 
+def test_compact_rows_are_chosen_once_for_all_tables(jobs_page: Page) -> None:
+    row = jobs_page.locator("tbody tr").first
+    usual = row.bounding_box()["height"]
+
+    jobs_page.get_by_role("button", name="Account of").click()
+    jobs_page.get_by_role("button", name="Compact rows").click()
+    expect(jobs_page.get_by_role("button", name="Compact rows")).to_have_attribute("aria-pressed", "true")
+    assert row.bounding_box()["height"] < usual
+
+    jobs_page.reload()
+    assert row.bounding_box()["height"] < usual
+
+
 @pytest.mark.parametrize("width", [320, 390, 1000, 1440])
 def test_nothing_sticks_out_sideways(jobs_page: Page, width: int) -> None:
     jobs_page.set_viewport_size({"width": width, "height": 700})
