@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -16,6 +17,7 @@ from django.utils.translation import get_language, gettext_lazy, ngettext, pgett
 from django.utils.translation import gettext as _
 
 from crm.core.registries import TimelineEntry, timeline_sources
+from customers import return_reasons
 from customers.models import Activity, ConsentEntry, Order, OrderLine, Return, Review
 from customers.models.activity import ActivityKind
 
@@ -65,7 +67,23 @@ def history(*, customer_id: int, before: datetime, kind: str = "", limit: int = 
     while 0 < end < len(merged) and merged[end].at == merged[end - 1].at:
         end += 1
     shown = merged[:end]
-    return History(days=_by_day(shown), earlier=shown[-1].at if end < len(merged) else None)
+    # Asked for one kind, a reader wants every line of it with its time.
+    return History(days=_by_day(shown if kind in sources else _joined(shown)), earlier=shown[-1].at if end < len(merged) else None)
+
+
+def _joined(entries: Sequence[TimelineEntry]) -> list[TimelineEntry]:
+    """Return the entries with a run of equal visits told in one line: ten products looked at in a row are one thing that happened."""
+    told: list[TimelineEntry] = []
+    for _same, run in groupby(enumerate(entries), key=lambda pair: _run(*pair)):
+        of_run = [entry for _place, entry in run]
+        details = list(dict.fromkeys(entry.detail for entry in of_run if entry.detail))
+        told.append(of_run[0] if len(of_run) == 1 else replace(of_run[0], detail=_first_few(details)))
+    return told
+
+
+def _run(place: int, entry: TimelineEntry) -> tuple[object, ...]:
+    """Return what entries of one run share; anything but a visit is a run of its own."""
+    return (str(entry.title), timezone.localtime(entry.at).date()) if entry.kind == "activity" else (place,)
 
 
 def _by_day(entries: Sequence[TimelineEntry]) -> tuple[Day, ...]:
@@ -103,7 +121,10 @@ def _orders(customer_id: int, before: datetime, limit: int) -> list[TimelineEntr
 
 def _names(own: Sequence[str], translated: Sequence[dict[str, str]]) -> str:
     language = get_language() or "en"
-    names = [str(names.get(language) or name) for name, names in zip(own, translated, strict=True)]
+    return _first_few([str(names.get(language) or name) for name, names in zip(own, translated, strict=True)])
+
+
+def _first_few(names: Sequence[str]) -> str:
     more = len(names) - NAMES_SHOWN
     shown = _(", ").join(names[:NAMES_SHOWN])
     if more <= 0:
@@ -119,7 +140,7 @@ def _returns(customer_id: int, before: datetime, limit: int) -> list[TimelineEnt
             kind="returns",
             icon="arrow-uturn-left",
             title=_("Return %(number)s") % {"number": each.external_id},
-            detail=each.reason,
+            detail=return_reasons.named(each.reason),
             amount=each.total_amount,
             currency=each.currency,
         )

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from crm.core import charts
 from crm.core.learning import modelstore
 from crm.core.learning.reports import ModelReport
+from customers import return_reasons
 from customers.insights import aspects, queries
 from customers.insights.naming import named
 from customers.insights.sheets import Offer, Sheet
 from customers.portrayal.risk import feature_words
 
-# Codes shops send for why something came back; anything else is printed as it came.
-REASONS: Mapping[str, str | Promise] = {
-    "size": gettext_lazy("wrong size"),
-    "damaged": gettext_lazy("damaged"),
-    "quality": gettext_lazy("poor quality"),
-    "changed_mind": gettext_lazy("changed their mind"),
-    "not_as_expected": gettext_lazy("not as expected"),
-    "late": gettext_lazy("came too late"),
-    "wrong_item": gettext_lazy("wrong article"),
-}
 AT_RISK, MOST_ROWS, YEAR, FEWEST_REVIEWS = 0.5, 12, 365, 3
 
 
@@ -87,7 +75,7 @@ def return_sheets(*, at: datetime) -> list[Sheet]:
     slugs = sorted(by_slug, key=lambda slug: (-by_slug[slug], slug))[:MOST_ROWS]
     heat = charts.heat(
         rows=[names[slug] for slug in slugs],
-        columns=[str(REASONS.get(reason, reason)) or _("not given") for reason in reasons],
+        columns=[return_reasons.named(reason) or _("not given") for reason in reasons],
         values=[[pieces.get((slug, reason), 0) / by_slug[slug] for reason in reasons] for slug in slugs],
         title=_("Why goods came back, share of each department's returns"),
         row_title=_("Department"),
