@@ -96,6 +96,7 @@ def report_page(*, campaign_id: int, at: datetime) -> ReportPage:
         lift=charts.lift_interval(
             [charts.Interval(label=_("Customers who ordered"), estimate=rate.estimate, low=rate.low, high=rate.high)],
             title=_("Difference to the held-out group"),
+            show=charts.as_points,
         )
         if rate.is_known
         else charts.lift_interval([], title=_("Difference to the held-out group")),

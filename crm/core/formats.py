@@ -87,6 +87,12 @@ def signed_percent(value: Number, digits: int = 1) -> str:
     return sign + percent(abs(amount), digits)
 
 
+def points(value: Number) -> str:
+    """Return the distance between two rates, given in 0–1, in percentage points: 7.6 points."""
+    amount = exact(value)
+    return MISSING if amount is None else gettext("%(n)s points") % {"n": format_decimal(amount * 100, format="0.0", locale=locale())}
+
+
 def money(value: Number | Money, currency: str | None = None) -> str:
     """Return an amount with its currency sign; a Money brings its own currency, otherwise the shop's is assumed."""
     return _money(value, currency, short=False)
@@ -105,12 +111,15 @@ def _money(value: Number | Money, currency: str | None, *, short: bool) -> str:
         return MISSING
     # Chinese counts in ten thousands: below, its "short" form is the full amount without grouping.
     if short and abs(amount) >= (10_000 if locale().language == "zh" else 1000):
-        text = format_compact_currency(amount, code, fraction_digits=1, locale=locale())
+        # 5万 would stand for anything from 45,000 to 55,000.
+        digits = 2 if locale().language == "zh" and abs(amount) < 100_000 else 1
+        text = format_compact_currency(amount, code, fraction_digits=digits, locale=locale())
     elif short:
         text = format_currency(amount, code, locale=locale(), format="¤#,##0", currency_digits=False)
     else:
         text = format_currency(amount, code, locale=locale())
-    return text.replace(get_currency_symbol(code, locale()), _sign(code), 1)
+    told = text.replace(get_currency_symbol(code, locale()), _sign(code), 1)
+    return MINUS + told[1:] if told.startswith("-") else told
 
 
 def _sign(code: str) -> str:

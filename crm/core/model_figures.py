@@ -77,10 +77,22 @@ def _told(value: float | None, style: str) -> str:
     return formats.number(value, 3 if value is not None and abs(value) < 10 else 1)
 
 
-def cell(value: Any, task: TrainingTask) -> str:
-    """Return a cell of a report's table in words."""
+# Columns of report tables that hold rates, and those that hold people, which training may have averaged over months.
+SHARES = frozenset({
+    "stated", "happened", "bought_again", "picked", "picked_of_happened", "enters", "stays", "silent_three_months", "share", "awake_after_contact",
+    "awake_without", "chance_of_purchase", "precision", "recall", "f1", "refused", "hit_rate_10", "accuracy", "auroc",
+})  # fmt: skip
+PEOPLE = frozenset({"customers", "customer_months", "rows"})
+
+
+def cell(value: Any, task: TrainingTask, column: str = "") -> str:
+    """Return a cell of a report's table in words. column: its code, which says how numbers are written."""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, float) and column in SHARES:
+        return formats.percent(value, 1)
+    if isinstance(value, float) and column in PEOPLE:
+        return formats.number(value, 0)
     if isinstance(value, float):
         return formats.number(value, 3 if abs(value) < 10 else 1)
     if isinstance(value, int) or value is None:
@@ -96,8 +108,9 @@ def comparison(report: ModelReport, *, title: str) -> Chart | None:
     for figure in report.figures:
         if figure.style == "share" and figure.value is not None and figure.low is not None and figure.high is not None and figure.baseline is not None:
             base = figure.baseline
-            rows.append(charts.Interval(label=model_words.figure(figure.name), estimate=figure.value - base, low=figure.low - base, high=figure.high - base))
-    return charts.lift_interval(rows, title=title) if rows else None
+            label, is_gain = model_words.figure(figure.name), figure.higher_is_better
+            rows.append(charts.Interval(label, figure.value - base, figure.low - base, figure.high - base, is_gain))
+    return charts.lift_interval(rows, title=title, show=charts.as_points) if rows else None
 
 
 def calibration_chart(bins: Sequence[CalibrationBin]) -> Chart | None:

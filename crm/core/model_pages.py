@@ -152,7 +152,7 @@ def model_page(name: str, *, at: datetime) -> ModelPage:
             TableView(
                 model_words.table(table.name),
                 [model_words.column(column) for column in table.columns],
-                [[cell(value, task) for value in row] for row in table.rows],
+                [[cell(value, task, column) for column, value in zip(table.columns, row, strict=False)] for row in table.rows],
             )
             for table in report.tables
             if table.name not in model_facts.DRAWN or lift is None

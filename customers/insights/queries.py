@@ -99,6 +99,17 @@ def rfm(*, currency: str) -> Rows:
     return remembered("rfm", lambda: _ask(_RFM.format(people=_PEOPLE), {"currency": currency}), currency=currency)
 
 
+_RFM_GROUPS = """
+    SELECT p.rfm_group, count(*) FROM customers_portrait p JOIN customers_customer c ON c.id = p.customer_id AND {people}
+    WHERE p.rfm_group <> '' GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+
+
+def rfm_groups() -> Rows:
+    """Return (group, customers) of every group that has anyone, largest first."""
+    return remembered("rfm_groups", lambda: _ask(_RFM_GROUPS.format(people=_PEOPLE), {}))
+
+
 _STAGES = """
     SELECT p.stage, count(*), coalesce(sum(p.value_365) FILTER (WHERE p.currency = %(currency)s), 0)::float8, avg(p.p_churn)::float8
     FROM customers_portrait p JOIN customers_customer c ON c.id = p.customer_id AND {people} WHERE p.stage <> '' GROUP BY 1

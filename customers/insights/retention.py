@@ -29,12 +29,14 @@ def sheets(*, unit: str, at: datetime) -> list[Sheet]:
     sizes = [counts[cohort, cohort] for cohort in shown]
     # The running period is not over: a low share there would only say that it has just begun.
     grid = [[_share(counts, cohort, age, unit, newest) for age in range(1, PERIODS + 1)] for cohort in shown]
-    ages = [_age(age, unit) for age in range(1, PERIODS + 1)]
+    # A shop younger than the table is wide has no last columns yet.
+    lived = max((age for row in grid for age, share in enumerate(row, start=1) if share is not None), default=PERIODS)
+    ages = [_age(age, unit) for age in range(1, lived + 1)]
     names = [_name(cohort, unit) for cohort in shown]
     heat = charts.heat(
         rows=names,
         columns=ages,
-        values=grid,
+        values=[row[:lived] for row in grid],
         title=_("Customers who ordered again, by the period of their first order"),
         row_title=_("First order"),
         show=charts.as_percent.short,
@@ -42,7 +44,7 @@ def sheets(*, unit: str, at: datetime) -> list[Sheet]:
         size_title=_("Customers"),
         mean=True,
     )
-    means = [_mean([(row[age], size) for row, size in zip(grid, sizes, strict=True)]) for age in range(PERIODS)]
+    means = [_mean([(row[age], size) for row, size in zip(grid, sizes, strict=True)]) for age in range(lived)]
     curve = charts.line({_("Ordered again"): means}, labels=ages, title=_("Mean of the cohorts"), label_title=_("After"), show=charts.as_percent)
     offers = [Offer(f"cohort:{unit}:{cohort.isoformat()}", name) for cohort, name in reversed(list(zip(shown, names, strict=True)))]
     rows = [[cohort.isoformat(), size, *row] for cohort, size, row in zip(shown, sizes, grid, strict=True)]

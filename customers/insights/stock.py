@@ -37,7 +37,7 @@ class Cell:
 
 
 def rfm_sheets(*, measure: str, at: datetime) -> list[Sheet]:
-    """Return the 5 x 5 map of recency and frequency, each cell a link, the named groups and the moves between them. Two queries."""
+    """Return the 5 x 5 map of recency and frequency, each cell a link, the named groups and the moves between them. Three queries."""
     currency = queries.main_currency()
     cells = {(row[0], row[1]): row for row in queries.rfm(currency=currency)}
     place = {"customers": 2, "spent": 3, "value": 4}[measure]
@@ -57,18 +57,16 @@ def rfm_sheets(*, measure: str, at: datetime) -> list[Sheet]:
         links=[[f"{link}?measure={measure}&r={r}&f={f}#cell" if (r, f) in cells else None for r in reversed(SCORES)] for f in SCORES],
     )
     header = ["recency", "frequency", "customers", "spent", "mean_value_365", "mean_monetary_score", "commonest_group"]
-    groups: dict[str, int] = {}
-    for row in cells.values():
-        groups[row[6]] = groups.get(row[6], 0) + row[2]
+    groups = queries.rfm_groups()
     labels = dict(RfmGroup.choices)
     bars = charts.bars(
-        [(str(labels.get(code, code)), count) for code, count in sorted(groups.items(), key=lambda pair: -pair[1])],
-        title=_("Customers by commonest group of their cell"),
+        [(str(labels.get(code, code)), count) for code, count in groups],
+        title=_("Customers in each RFM group"),
         label_title=_("RFM group"),
     )
     return [
         Sheet("map", heat, header, [cells[key] for key in sorted(cells)], note=_("5 is the best fifth: bought lately, or bought often. Click a cell.")),
-        Sheet("groups", bars, ["group", "customers"], sorted(groups.items())),
+        Sheet("groups", bars, ["group", "customers"], groups),
         *moves.groups({str(code): str(label) for code, label in RfmGroup.choices}, at=at),
     ]
 

@@ -142,6 +142,29 @@ def test_lift_is_only_called_clear_when_its_interval_leaves_zero_out(low: float,
     assert f'class="{colour}"' in chart.svg
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "colour"),
+    [
+        (0.01, 0.03, "clearly higher, which is worse", "plot-down"),
+        (-0.03, -0.01, "clearly lower, which is better", "plot-up"),
+        (-0.01, 0.01, "not clear yet", "plot-unclear"),
+    ],
+)
+def test_more_of_a_loss_is_not_drawn_as_good_news(low: float, high: float, verdict: str, colour: str) -> None:
+    chart = charts.lift_interval([charts.Interval("Error", (low + high) / 2, low, high, is_gain=False)], title="Lift", show=charts.as_points)
+
+    assert chart.rows[0][4] == verdict
+    assert f'class="{colour}"' in chart.svg
+    assert "points" in chart.rows[0][1]
+
+
+def test_the_sentence_under_a_picture_of_many_lines_is_for_screen_readers() -> None:
+    few, many = (charts.line({str(number): [1, 2] for number in range(count)}, labels=["a", "b"], title="Stages") for count in (3, 4))
+
+    assert (few.says_more, many.says_more) == (True, False)
+    assert many.summary in many.svg
+
+
 def test_waterfall_steps_start_where_the_one_before_ended() -> None:
     chart = charts.waterfall(base=0.5, reasons=[("a", 0.5), ("b", -0.25)], total=0.75, title="Risk", better="down")
 

@@ -70,8 +70,18 @@ def test_retention_counts_who_came_back_in_each_period() -> None:
 
     assert shown.header[:4] == ["cohort", "customers", "month_1", "month_2"]
     assert [row for row in shown.rows if row[0] == "2026-01-01"] == [["2026-01-01", 2, 0.5, 0.0, 0.5, 0.0, *[None] * 8]]
+    # The picture is as wide as the shop is old; the file keeps its columns.
+    assert [len(row) for row in shown.chart.rows if row[0] == "January 2026"] == [2 + 4]
     weekly = retention.sheets(unit="week", at=NOW)[0]
     assert all(len(row) == 14 for row in weekly.rows)
+
+
+def test_the_groups_are_counted_by_their_people_not_by_their_cells() -> None:
+    """In one cell of recency and frequency two kinds of people may live; each counts with their own."""
+    for group in ("champions", "champions", "loyal"):
+        PortraitFactory(recency_score=5, frequency_score=5, rfm_group=group)
+
+    assert sheet("rfm", "groups").chart.rows == (("Champions", "2"), ("Loyal customers", "1"))
 
 
 def test_weeks_begin_on_monday_and_months_roll_over_the_year() -> None:

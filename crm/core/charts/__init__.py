@@ -4,7 +4,7 @@ Colours come only from classes in static/css/data.css, so both themes and the st
 `title`, an optional one-sentence `summary` and, where values are told, `show` (a float -> str). None and NaN are gaps.
 """
 
-from crm.core.charts.chart import Chart, as_money, as_number, as_percent
+from crm.core.charts.chart import Chart, as_money, as_number, as_percent, as_points
 from crm.core.charts.fit import CalibrationBin, calibration
 from crm.core.charts.grids import heat
 from crm.core.charts.pairs import grouped
@@ -18,6 +18,7 @@ __all__ = [
     "as_money",
     "as_number",
     "as_percent",
+    "as_points",
     "bars",
     "calibration",
     "columns",

@@ -11,6 +11,8 @@ from crm.core import formats
 
 Value = float | int | Decimal | None
 Show = Callable[[Value], str]
+# Series whose highest and lowest are told in words under the picture.
+MOST_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Chart:
     @property
     def says_more(self) -> bool:
         """Whether the summary tells a reader something that the picture does not already say in words."""
-        return self.kind in {"calibration", "columns", "grouped", "histogram", "line"}
+        # Of many lines the sentence is a list nobody reads beside the picture; screen readers still get it.
+        return self.kind in {"calibration", "columns", "grouped", "histogram", "line"} and len(self.columns) <= MOST_TOLD + 1
 
     @property
     def is_empty(self) -> bool:
@@ -56,6 +59,9 @@ class Formatter:
 
 as_number = Formatter(full=formats.number, short=formats.compact)
 as_percent = Formatter(full=lambda value: formats.percent(value, 1), short=formats.percent)
+
+# The difference of two rates is no percentage of anything.
+as_points = Formatter(full=formats.points, short=formats.percent)
 
 
 def as_money(currency: str) -> Formatter:

@@ -19,12 +19,13 @@ SLIVER = 0.004
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its 95% interval; all three in the same unit (a rate in 0–1 for lift)."""
+    """An estimate with its 95% interval; all three in the same unit (a rate in 0–1 for lift). is_gain: more of it is good news."""
 
     label: str
     estimate: float | None
     low: float | None
     high: float | None
+    is_gain: bool = True
 
     @property
     def is_clear(self) -> bool:
@@ -150,7 +151,7 @@ def lift_interval(rows: Sequence[Interval], *, title: str, show: Show = as_perce
         if estimate is not None:
             mark += tag("circle", cx=across(scale(estimate)), cy=31, r=5, class_="plot-dot")
         reach_words = gettext("95%% between %(low)s and %(high)s") % {"low": signed(show, row.low), "high": signed(show, row.high)}
-        marked = tag("g", mark, class_="plot-unclear" if not row.is_clear else "plot-up" if (estimate or 0) > 0 else "plot-down")
+        marked = tag("g", mark, class_="plot-unclear" if not row.is_clear else "plot-up" if ((estimate or 0) > 0) is row.is_gain else "plot-down")
         drawn.append(_row(index * height, height, label, value, marked + text(f"{verdict}; {reach_words}", x=0, y=54), f"{label}: {value}, {reach_words}"))
         table.append((label, value, signed(show, row.low), signed(show, row.high), verdict))
         sentences.append(f"{label}: {value}, {reach_words}; {verdict}.")
@@ -161,6 +162,8 @@ def lift_interval(rows: Sequence[Interval], *, title: str, show: Show = as_perce
 def _verdict(row: Interval) -> str:
     if not row.is_clear:
         return gettext("not clear yet")
+    if not row.is_gain:
+        return gettext("clearly higher, which is worse") if (plottable(row.estimate) or 0) > 0 else gettext("clearly lower, which is better")
     return gettext("clearly higher") if (plottable(row.estimate) or 0) > 0 else gettext("clearly lower")
 
 
