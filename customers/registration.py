@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import job_kinds, panels
@@ -102,7 +103,7 @@ def register() -> None:
         SearchSource("products", "customers.view", search.products),
     ):
         search_sources[source.name] = source
-    job_kinds.register(JobKind(kind="portraits", label=_("Portraits"), enqueue=tasks.enqueue_portraits))
+    job_kinds.register(JobKind(kind="portraits", label=_("Portraits"), enqueue=tasks.enqueue_portraits, title=lambda _job: gettext("Refresh portraits")))
     job_kinds.register(JobKind(kind="import", label=_("Import"), enqueue=import_tasks.enqueue))
 
 

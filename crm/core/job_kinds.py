@@ -17,13 +17,15 @@ class JobKind:
     """One kind of job.
 
     enqueue: sends the task for a job row.  resumable: True when a run cut off in the middle may simply be run again;
-    otherwise the sweeper marks it failed and a person decides.
+    otherwise the sweeper marks it failed and a person decides.  title: what a job of this kind is called in the reader's
+    language; None where the starter's own words, such as a campaign's name, are the title.
     """
 
     kind: str
     label: str | Promise
     enqueue: Callable[[Job], None]
     resumable: bool = True
+    title: Callable[[Job], str] | None = None
 
 
 _kinds: dict[str, JobKind] = {}
@@ -43,6 +45,12 @@ def label(kind: str) -> str:
     """Return the kind in the reader's language, else its code."""
     known = _kinds.get(kind)
     return str(known.label) if known else kind
+
+
+def title(job: Job) -> str:
+    """Return what the job is called: in the reader's language where its kind knows, else as its starter named it."""
+    known = _kinds.get(job.kind)
+    return known.title(job) if known and known.title else job.title
 
 
 def choices() -> list[tuple[str, str]]:

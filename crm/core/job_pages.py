@@ -175,7 +175,7 @@ def _line(job: Job, now: datetime) -> JobLine:
     end = job.finished_at or now
     return JobLine(
         id=job.pk,
-        title=job.title,
+        title=job_kinds.title(job),
         kind=job.kind,
         kind_label=job_kinds.label(job.kind),
         state=job.state,

@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from crm.core import charts, formats, model_words
+from crm.core import charts, countries, formats, model_words
 from crm.core.charts import Chart
 from crm.core.learning.drift import SHIFTED, STEADY, verdict
 from crm.core.learning.registry import TrainingTask
@@ -188,4 +188,12 @@ def _word(task: TrainingTask) -> Callable[[str], str]:
 def _group(label: str, word: Callable[[str], str]) -> str:
     """Return "language=zh-hans" in words."""
     attribute, _equals, value = label.partition("=")
-    return _("%(attribute)s: %(value)s") % {"attribute": word(attribute), "value": word(value)} if value else word(label)
+    return (
+        _("%(attribute)s: %(value)s")
+        % {
+            "attribute": word(attribute),
+            "value": countries.named(value) if attribute == "country" else word(value),
+        }
+        if value
+        else word(label)
+    )

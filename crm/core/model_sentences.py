@@ -60,6 +60,13 @@ SENTENCES = (
     gettext_noop("Of %(n1)s reviews whose writer is known long enough, %(n2)s have the rarer outcome; %(n3)s and %(n4)s are needed."),
     gettext_noop("Of %(n1)s reviews to judge on, %(n2)s have the rarer outcome; %(n3)s and %(n4)s are needed."),
     gettext_noop("The reviews span %(n1)s days; %(n2)s are needed."),
+    gettext_noop("Season not learned: there are no repeat orders."),
+    gettext_noop("Season not learned: the orders span %(n1)s days, %(n2)s whole years are needed."),
+    gettext_noop("Season not learned: the orders span fewer than %(n1)s whole calendar years."),
+    gettext_noop("Ranking of value not refined: %(n1)s customers, %(n2)s are needed."),
+    gettext_noop("Ranking of value not refined: the past is too short to judge it on."),
+    gettext_noop("Ranking of value not refined: what recent behaviour adds did not show in the past."),
+    gettext_noop("every row has the same value"),
     gettext_noop("Of %(n1)s customers asked about, %(n2)s did the rarer thing; %(n3)s and %(n4)s are needed."),
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]\d+)?%?")

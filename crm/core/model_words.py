@@ -5,8 +5,10 @@ with its underscores as spaces, a sentence without a translation as it was store
 """
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from crm.core import countries
 from crm.core.model_sentences import SENTENCES as SENTENCES
 from crm.core.model_sentences import sentence as sentence
 
@@ -67,6 +69,8 @@ COLUMNS: Words = {
     "popularity_weight": _("Weight of popularity"),
     "chosen": _("Chosen"),
     "tenth": _("Tenth, the likeliest first"),
+    "part": _("Tenth, highest first"),
+    "realised": _("Realised"),
     "stated": _("Said"),
     "happened": _("Happened"),
     "lift": _("Times the average"),
@@ -132,6 +136,7 @@ TABLES: Words = {
     "arrows": _("What depends on what"),
     "purchase_by_value": _("Chance of a purchase by what is known"),
     "words": _("Words that move the probability most"),
+    "deciles": _("By tenths of the prediction"),
 }
 
 CELLS: Words = {
@@ -264,6 +269,15 @@ NAMES: Words = {
     "spline logistic": _("logistic curve on splines"),
     "boosted trees": _("boosted trees"),
     "blend": _("splines and boosted trees together"),
+    "exemplar": _("nearest examples"),
+    "linear": _("linear head"),
+    "ngrams": _("n-grams"),
+    "convolution": _("convolution"),
+    "finetuned": _("fine-tuned encoder"),
+    "upper layers": _("upper layers of the encoder"),
+    "tone": _("words of praise and blame"),
+    "calibrated": _("calibrated"),
+    "out-of-scope gate": _("out-of-scope gate"),
 }
 
 
@@ -284,14 +298,16 @@ def table(code: str) -> str:
 
 def cell(text: str) -> str:
     """Return a text cell of a report table; labels nobody listed stay as they are."""
-    return str(CELLS.get(text) or NAMES.get(text) or text)
+    word = str(CELLS.get(text) or NAMES.get(text) or sentence(text))
+    # A country's name begins large; the words of a review or a code of two letters are none.
+    return countries.named(word) if word == text and len(text) > 3 and text[0].isupper() else word
 
 
 def name(code: str) -> str:
     """Return what an algorithm or baseline is called, whether stored as a code or in words."""
-    parts = code.split(" + ")
+    parts = [part for piece in code.split(", ") for part in piece.split(" + ")]
     if all(part in NAMES for part in parts):
-        return " + ".join(str(NAMES[part]) for part in parts)
+        return gettext(", ").join(" + ".join(str(NAMES[part]) for part in piece.split(" + ")) for piece in code.split(", "))
     return sentence(code)
 
 

@@ -61,7 +61,7 @@ def follow_account(request: HttpRequest, response: HttpResponse) -> None:
     """Bring the browser's language and the account's together after logging in: what was chosen on the way in, else the account's."""
     chosen = request.session.pop(_CHOSEN, "")
     if chosen:
-        User.objects.filter(pk=request.user.pk).update(locale=chosen)
+        User.objects.filter(username=request.user.get_username()).update(locale=chosen)
     elif getattr(request.user, "locale", "") in _LANGUAGES:
         _remember(request, response, request.user.locale)  # type: ignore[union-attr]
 

@@ -1,5 +1,6 @@
 """What the kernel itself contributes to the shared registries."""
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import job_kinds
@@ -14,5 +15,7 @@ def register() -> None:
         evaluating.Evaluation("text", "crm.core.text.evaluate_text"),
         evaluating.Evaluation("intents", "crm.core.text.evaluate_text"),
     )
-    job_kinds.register(job_kinds.JobKind(tasks.TRAIN, _("Training"), tasks.enqueue_training))
-    job_kinds.register(job_kinds.JobKind(tasks.REMOVE_DEMO, _("Remove demo data"), tasks.enqueue_demo_removal))
+    job_kinds.register(job_kinds.JobKind(tasks.TRAIN, _("Training"), tasks.enqueue_training, title=tasks.training_title))
+    job_kinds.register(
+        job_kinds.JobKind(tasks.REMOVE_DEMO, _("Remove demo data"), tasks.enqueue_demo_removal, title=lambda _job: gettext("Remove the demo shop"))
+    )

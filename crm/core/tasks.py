@@ -16,7 +16,7 @@ from crm.core import clock, demo_flag, job_kinds, jobs, removal
 from crm.core.errors import CrmError
 from crm.core.jobs import STALE_AFTER, JobCancelled
 from crm.core.learning import registry
-from crm.core.learning.registry import Outcome, TrainingOutcome
+from crm.core.learning.registry import Outcome, TaskUnknown, TrainingOutcome
 from crm.core.models import Job, User
 from crm.core.models.jobs import JobState
 
@@ -44,6 +44,15 @@ def start_training(*, name: str, by: User | None, force: bool = False) -> Job:
         job = jobs.start(kind=TRAIN, title=_("Train: %(model)s") % {"model": task.title}, created_by=by, params={"name": name, "force": force})
         transaction.on_commit(lambda: enqueue_training(job))
     return job
+
+
+def training_title(job: Job) -> str:
+    """Return what a training job is called in the reader's language, also where the schedule started it."""
+    try:
+        task = registry.task_named(str(job.params.get("name", "")))
+    except TaskUnknown:
+        return job.title
+    return _("Train: %(model)s") % {"model": task.title}
 
 
 def enqueue_training(job: Job) -> None:

@@ -74,7 +74,9 @@ def facts_of(
         facts["orders"] = ngettext("%(count)s order", "%(count)s orders", customer.orders_count) % {"count": formats.number(customer.orders_count)}
         facts["spent"] = formats.money(customer.spent_amount, customer.currency or None)
     for claim in claims:
-        facts[claim.code] = _(", ").join(part for part in (claim.word, claim.number) if part)
+        facts[claim.code] = (
+            _("%(word)s, %(number)s") % {"word": claim.word, "number": claim.number} if claim.word and claim.number else claim.word or claim.number
+        )
         if claim.interval:
             facts[f"{claim.code}_interval"] = claim.interval
     if risk and risk.steps:

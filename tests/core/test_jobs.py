@@ -246,6 +246,16 @@ def test_a_running_job_polls_and_a_finished_one_does_not(client, owner):
     assert "1,200" in done
 
 
+def test_what_the_schedule_began_is_named_in_the_readers_language(client, owner, trained):
+    tasks.retrain("tea")
+    client.cookies["django_language"] = "zh-hans"
+
+    page = client.get("/jobs/").content.decode()
+
+    assert "训练：" in page
+    assert "Train:" not in page
+
+
 def test_text_of_a_job_is_escaped(client, owner):
     job = running(title="<script>x</script>", message="<b>m</b>", error="<i>e</i>", log="<u>l</u>\n", result={"<k>": "<v>"})
 

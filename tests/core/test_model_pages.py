@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
-from crm.core import clock, model_pages
+from crm.core import clock, model_pages, model_words
 from crm.core.events import _listeners
 from crm.core.learning import modelstore, readings, registry
 from crm.core.learning.drift import references
@@ -130,6 +130,19 @@ def test_codes_without_words_are_readable(client, analyst):
     version()
 
     assert "seconds each" in client.get("/models/tea/").content.decode()
+
+
+def test_cells_are_written_by_what_their_column_holds():
+    task = registry.task_named(registry.tasks()[0].name)
+
+    assert model_pages.cell(0.742, task, "share") == "74.2%"
+    assert model_pages.cell(307.5, task, "customers") == "308"
+    assert model_pages.cell(0.742, task, "mean_effect") == "0.742"
+    with translation.override("zh-hans"):
+        assert model_pages.cell("Germany", task, "slice") == "德国"
+        assert model_pages.cell("is", task, "term") == "is"
+        assert model_pages.cell("hidden Markov model of orders per month", task, "name") == "按月订单数的隐马尔可夫模型"
+        assert model_words.name("exemplar + ngrams, calibrated, out-of-scope gate") == "最近样本 + n 元语法、已校准、带范围外判断"
 
 
 @pytest.mark.parametrize("versions", [3, 30])
