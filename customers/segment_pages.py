@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Avg, Count, F, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from crm.core import charts, formats, panels
@@ -170,7 +171,7 @@ def segment_page(*, segment: Segment, number: str | None, viewer: User, at: date
         entered=stays["entered"],
         left=stays["left"],
         groups=_groups(segment.pk),
-        trend=_trend(segment.pk, at),
+        trend=_trend(segment, at),
         list_url=f"{reverse('customers:list')}?segment={segment.pk}",
         panels=panels.links("segment", permissions_of(viewer), segment.pk),
     )
@@ -196,15 +197,20 @@ _SIZES = """
 """
 
 
-def _trend(segment_id: int, at: datetime) -> Chart:
-    """Return the number of members at the end of each of the last 30 days of the team's zone."""
+def _trend(segment: Segment, at: datetime) -> Chart:
+    """Return the number of members at the end of each of the last 30 days of the team's zone, as far as there was a segment."""
     today = timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
+    title = _("Members over 30 days")
+    # Before it was made the segment was not empty, it was not there.
+    days = min(TREND_DAYS, (today.date() - timezone.localtime(segment.created_at).date()).days + 1)
+    if days < 2:
+        return Chart("line", title, SafeString(""), _("Made today. The line begins tomorrow."))
     with connection.cursor() as cursor:
-        cursor.execute(_SIZES, {"segment": segment_id, "first": today - timedelta(days=TREND_DAYS - 1), "last": today})
+        cursor.execute(_SIZES, {"segment": segment.pk, "first": today - timedelta(days=days - 1), "last": today})
         counts = [count for _day, count in cursor.fetchall()]
     # Without the year: thirty days need none, and the axis has little room.
-    labels = [format_skeleton("MMMd", (today - timedelta(days=TREND_DAYS - 1 - index)).date(), locale=formats.locale()) for index in range(TREND_DAYS)]
-    return charts.line({_("Members"): counts}, labels=labels, title=_("Members over 30 days"))
+    labels = [format_skeleton("MMMd", (today - timedelta(days=days - 1 - index)).date(), locale=formats.locale()) for index in range(days)]
+    return charts.line({_("Members"): counts}, labels=labels, title=title)
 
 
 def builder_page(*, segment: Segment | None, branch: draft.Branch, at: datetime, error: tree.RuleInvalid | None = None) -> BuilderPage:

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from crm.core import clock
 from crm.core.models import AuditEntry, SavedView, User
 from crm.core.models.people import Role
 from customers import consent, portrait, segment_pages
@@ -420,6 +421,17 @@ def test_segment_pages_ask_the_same_questions_for_any_number(world: World, marke
 
     assert (queries(marketer, listing), queries(marketer, detail)) == before
     assert max(before) <= 12
+
+
+def test_the_line_of_members_begins_with_the_segment(world: World, marketer: Client) -> None:
+    made_today, older = SegmentFactory(rule={}), SegmentFactory(rule={})
+    Segment.objects.filter(pk=older.pk).update(created_at=clock.now() - timedelta(days=3))
+
+    young, old = (marketer.get(reverse("segments:detail", args=[segment.pk])).context["page"].trend for segment in (made_today, older))
+
+    assert young.is_empty
+    assert "tomorrow" in young.summary
+    assert len(old.rows) == 4
 
 
 def test_stored_rule_with_a_vanished_field_is_told_in_words(world: World, marketer: Client) -> None:
