@@ -45,6 +45,8 @@ class PasswordForm(PasswordChangeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # The page begins with the name; nobody comes for the password first.
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
         # Django gives a list of rules, which cannot stand in the paragraph under a field.
         self.fields["new_password1"].help_text = " ".join(password_validators_help_texts())
 

@@ -80,7 +80,7 @@ def _told(value: float | None, style: str) -> str:
 # Columns of report tables that hold rates, and those that hold people, which training may have averaged over months.
 SHARES = frozenset({
     "stated", "happened", "bought_again", "picked", "picked_of_happened", "enters", "stays", "silent_three_months", "share", "awake_after_contact",
-    "awake_without", "chance_of_purchase", "precision", "recall", "f1", "refused", "hit_rate_10", "accuracy", "auroc",
+    "awake_without", "chance_of_purchase", "gone", "asleep", "active", "occasional", "regular", "frequent", "heavy", "precision", "recall", "f1", "refused", "hit_rate_10", "accuracy", "auroc",
 })  # fmt: skip
 PEOPLE = frozenset({"customers", "customer_months", "rows"})
 
@@ -94,7 +94,8 @@ def cell(value: Any, task: TrainingTask, column: str = "") -> str:
     if isinstance(value, float) and column in PEOPLE:
         return formats.number(value, 0)
     if isinstance(value, float):
-        return formats.number(value, 3 if abs(value) < 10 else 1)
+        told = formats.number(value, 3 if abs(value) < 10 else 1)
+        return formats.MINUS + told[1:] if told.startswith("-") else told
     if isinstance(value, int) or value is None:
         return formats.number(value)
     text = str(value)

@@ -261,6 +261,8 @@ NAMES: Words = {
     "popularity": _("what is popular"),
     "cooccurrence": _("bought together"),
     "bg_nbd": _("orders and dropout (BG/NBD)"),
+    "pareto_nbd": _("orders and dropout (Pareto/NBD)"),
+    "nbd": _("orders without dropout (NBD)"),
     "empirical_rate": _("order rates drawn towards the shop's"),
     "gamma_gamma": _("amounts (gamma-gamma)"),
     "shrunken_mean": _("amounts drawn towards the shop's"),

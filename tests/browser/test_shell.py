@@ -167,6 +167,12 @@ def test_nothing_sticks_out_sideways(jobs_page: Page, width: int) -> None:
     assert jobs_page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_short_page_does_not_scroll(jobs_page: Page) -> None:
+    jobs_page.set_viewport_size({"width": 1440, "height": 1400})
+
+    assert jobs_page.evaluate("document.documentElement.scrollHeight") == 1400
+
+
 def add(page: Page, markup: str) -> None:
     """Put a piece of page into the content, as a swap would, and let htmx see it."""
     page.evaluate(

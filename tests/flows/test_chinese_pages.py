@@ -24,7 +24,7 @@ ALLOWED = frozenset(
     re.findall(
         r"\w+",
         "Perennial Maple Moss Shopify WooCommerce Online Retail UCI Excel Markdown JavaScript OpenAPI API CSV csv UTF GB Latin gzip SKU VIP RFM NDCG AUC AUROC "
-        "BG NBD Pareto Brier gamma alpha MB kB Asia Shanghai Enter Shift Ctrl EN English Ada Mina Anton Ling",
+        "BG NBD Pareto Brier gamma alpha beta admin MB kB Asia Shanghai Enter Shift Ctrl EN English Ada Mina Anton Ling",
     )
 )
 # Attributes a person reads or hears.
