@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import clock
-from support import visitors, webhooks
+from support import sla, visitors, webhooks
 from support.models import (
     BusinessCalendar,
     CannedReply,
@@ -86,14 +86,22 @@ class MacroAdmin(admin.ModelAdmin):
     search_fields = ["name"]
 
 
+class _Promising(admin.ModelAdmin):
+    """What promises are computed from: a change reaches those that are running at the next look, within half a minute."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        sla.follow_again()
+
+
 @admin.register(BusinessCalendar)
-class BusinessCalendarAdmin(admin.ModelAdmin):
+class BusinessCalendarAdmin(_Promising):
     list_display = ["name", "zone", "is_main"]
     search_fields = ["name"]
 
 
 @admin.register(ServicePolicy)
-class ServicePolicyAdmin(admin.ModelAdmin):
+class ServicePolicyAdmin(_Promising):
     list_display = ["name", "place", "is_active", "team", "priority_from", "calendar", "first_response_minutes", "resolution_minutes", "warn_minutes", "broken"]
     list_filter = ["is_active", "team", "calendar"]
     list_select_related = ["team", "calendar"]

@@ -128,6 +128,11 @@ def in_force() -> list[ServicePolicy]:
     return list(ServicePolicy.objects.filter(is_active=True).select_related("calendar").order_by("place", "pk"))
 
 
+def follow_again() -> int:
+    """Have the next `follow` compute every running promise anew: hours or policies have changed. Returns how many run."""
+    return ServiceTarget.objects.filter(met_at=None).update(followed="")
+
+
 def follow(*, now: datetime) -> int:
     """Compute again the promises of everything that changed since it was last looked at; returns how many things were."""
     policies = in_force()
@@ -176,6 +181,8 @@ def _keep(policies: list[ServicePolicy], talk: Conversation | None, ticket: Tick
     hours = calendars.of(policy.calendar)
     for aim, minutes in ((Aim.FIRST_RESPONSE, policy.first_response_minutes), (Aim.RESOLUTION, policy.resolution_minutes)):
         if minutes is None:
+            # Promised no more; what was broken already stays told.
+            ServiceTarget.objects.filter(aim=aim, conversation=talk, ticket=ticket, met_at=None, breached_at=None).delete()
             continue
         found = standing(aim=aim, work=work, limit=timedelta(minutes=minutes), hours=hours)
         values = {
@@ -194,7 +201,7 @@ def _keep(policies: list[ServicePolicy], talk: Conversation | None, ticket: Tick
 
 def watch(*, now: datetime) -> tuple[int, int]:
     """Warn of promises that are about to be broken and say which were; once each. Returns (warnings, breaches)."""
-    running = ServiceTarget.objects.filter(met_at=None, due_at__isnull=False).select_related("policy")
+    running = ServiceTarget.objects.filter(met_at=None, due_at__isnull=False, policy__is_active=True).select_related("policy")
     breached = [target for target in running.filter(breached_at=None, due_at__lte=now).order_by("due_at")[:AT_ONCE] if _tell(target, "breach", now)]
     due_soon = running.filter(warned_at=None, breached_at=None, due_at__gt=now, due_at__lte=now + timedelta(days=7)).order_by("due_at")[:AT_ONCE]
     warned = [

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.test import Client
 
 from crm.core.events import listen
 from crm.core.models import AuditEntry, User
@@ -116,6 +117,25 @@ def test_a_file_is_a_turn_like_a_line(waiting: Conversation, agent: User) -> Non
 def test_following_again_changes_nothing(waiting: Conversation) -> None:
     assert sla.follow(now=at(1)) == 1
     assert sla.follow(now=at(2)) == 0
+
+
+def test_a_change_of_hours_or_limits_reaches_the_promises_that_run(client: Client, waiting: Conversation, policy: ServicePolicy) -> None:
+    sla.follow(now=at(1))
+    client.force_login(UserFactory(role="admin", is_staff=True, is_superuser=True))
+    form = {"name": "chat", "calendar": policy.calendar_id, "team": "", "priority_from": 1, "warn_minutes": 15, "place": 10, "is_active": "on"}
+
+    answer = client.post(f"/admin/support/servicepolicy/{policy.pk}/change/", form | {"first_response_minutes": 30, "resolution_minutes": ""})
+    sla.follow(now=at(2))
+
+    assert answer.status_code == 302
+    assert list(ServiceTarget.objects.values_list("aim", "due_at")) == [("response", at(30))]
+
+
+def test_a_policy_that_is_no_longer_in_force_warns_of_nothing(waiting: Conversation, policy: ServicePolicy) -> None:
+    sla.follow(now=at(1))
+    ServicePolicy.objects.update(is_active=False)
+
+    assert sla.watch(now=at(500)) == (0, 0)
 
 
 def test_the_first_policy_that_fits_is_taken(policy: ServicePolicy, talk: Conversation) -> None:
