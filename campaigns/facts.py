@@ -282,7 +282,11 @@ def _recommended(campaign: Campaign) -> list[Product]:
     if campaign.segment_id is None:
         return []
     lists = CustomerRecommendation.objects.filter(
-        customer__memberships__segment_id=campaign.segment_id, customer__memberships__left_at=None, product__is_available=True, product__is_goods=True
+        customer__memberships__segment_id=campaign.segment_id,
+        customer__memberships__left_at=None,
+        customer__profiling_refused=False,
+        product__is_available=True,
+        product__is_goods=True,
     )
     ids = list(
         lists.values("product_id").annotate(people=Count("customer_id")).order_by("-people", "product_id").values_list("product_id", flat=True)[:PRODUCTS]

@@ -3,6 +3,7 @@
 For a (channel, purpose) the latest statement holds, whether made for that channel or for every channel ('any').
 An address that bounced is closed for every purpose until something is granted on that channel again.
 With no statement at all: marketing is off, profiling and service messages are on.
+A statement about profiling also sets the customer's flag, whoever made it (refusal.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_noop
 
 from crm.core import rows
 from crm.core.events import publish
+from customers import refusal
 from customers.events import ConsentWithdrawn
 from customers.models import ConsentEntry
 from customers.models.consent import Channel, ConsentState, Purpose
@@ -108,17 +110,21 @@ def grant(
     *, customer_id: int, channel: str, origin: str, at: datetime, purpose: str = Purpose.MARKETING, basis: str = "consent", wording: str = "", proof: str = ""
 ) -> ConsentEntry:
     """Write that the person allowed it, and return the entry."""
-    return ConsentEntry.objects.create(
-        customer_id=customer_id,
-        channel=channel,
-        purpose=purpose,
-        state=ConsentState.GRANTED,
-        origin=origin[:60],
-        basis=basis[:40],
-        wording=wording[:60],
-        proof=proof[:300],
-        recorded_at=at,
-    )
+    with transaction.atomic():
+        entry = ConsentEntry.objects.create(
+            customer_id=customer_id,
+            channel=channel,
+            purpose=purpose,
+            state=ConsentState.GRANTED,
+            origin=origin[:60],
+            basis=basis[:40],
+            wording=wording[:60],
+            proof=proof[:300],
+            recorded_at=at,
+        )
+        if purpose == Purpose.PROFILING:
+            refusal.settle(customer_ids=[customer_id], at=at)
+    return entry
 
 
 def withdraw(
@@ -140,12 +146,14 @@ def withdraw(
         entry = ConsentEntry.objects.create(
             customer_id=customer_id, channel=channel, purpose=purpose, state=state, origin=origin[:60], proof=proof[:300], recorded_at=at
         )
+        if purpose == Purpose.PROFILING:
+            refusal.settle(customer_ids=[customer_id], at=at)
         publish(ConsentWithdrawn(customer_id=customer_id, channel=str(channel), purpose=str(purpose), at=at, cause=cause))
     return entry
 
 
 def record(*, statements: Sequence[Statement], origin: str, at: datetime, cause: str) -> int:
-    """Append the statements that change something and return how many. One query; withdrawals are told after commit.
+    """Append the statements that change something and return how many. One query, more where some are about profiling; withdrawals are told after commit.
 
     origin: with 'identify' or 'import' a grant is written only where nothing was said before or where the last word came
     the same way: shop data that still says "subscribed" must not undo an unsubscribe link.
@@ -170,6 +178,8 @@ def record(*, statements: Sequence[Statement], origin: str, at: datetime, cause:
         before=[origin, at],
         after=[origin, list(SECOND_HAND), list(SECOND_HAND)],
     )
+    if profiling := [customer_id for customer_id, _channel, purpose, _state in written if purpose == Purpose.PROFILING]:
+        refusal.settle(customer_ids=profiling, at=at)
     for customer_id, channel, purpose, state in written:
         if state != ConsentState.GRANTED:
             publish(ConsentWithdrawn(customer_id=customer_id, channel=channel, purpose=purpose, at=at, cause=cause))

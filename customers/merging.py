@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop
 from crm.core import rows
 from crm.core.errors import CrmError
 from crm.core.events import publish
-from customers import totals
+from customers import refusal, totals
 from customers.events import CustomersMerged
 from customers.models import Customer, Merge
 
@@ -26,7 +26,8 @@ class MergeRefused(CrmError):
 def merge(*, gone_id: int, kept_id: int, at: datetime, by_id: int | None = None, cause: str = "staff") -> Merge:
     """Join one customer into another and return the record by which `unmerge` takes it back.
 
-    Orders, activity, reviews, consents and identities move; `gone` stays as a row that points to `kept`.
+    Orders, activity, reviews, consents and identities move; `gone` stays as a row that points to `kept`. Who of the two
+    refused to be profiled has refused for both, unless the last statement about it says otherwise.
     Raises MergeRefused when either is gone already or both are the same.
     """
     with transaction.atomic():
@@ -40,6 +41,7 @@ def merge(*, gone_id: int, kept_id: int, at: datetime, by_id: int | None = None,
                 moved[table] = [row[0] for row in found]
         _point_away([(gone_id, kept_id)])
         totals.refresh([kept_id, gone_id])
+        refusal.settle(customer_ids=[kept_id], at=at)
         record = Merge.objects.create(gone_id=gone_id, kept_id=kept_id, moved=moved, merged_by_id=by_id, merged_at=at)
         publish(CustomersMerged(gone_id=gone_id, kept_id=kept_id, at=at, cause=cause))
     return record
@@ -60,6 +62,8 @@ def unmerge(*, merge_id: int, at: datetime) -> Customer:
             if table in FOLLOWING:
                 rows.execute(f"UPDATE {table} SET customer_id = %s WHERE id = ANY(%s) AND customer_id = %s", [record.gone_id, ids, record.kept_id])  # noqa: S608
         totals.refresh([record.gone_id, record.kept_id])
+        # Who took over a refusal by the merge, with no statement of their own, goes on refusing: the cautious side.
+        refusal.settle(customer_ids=[record.gone_id, record.kept_id], at=at)
         record.undone_at = at
         record.save(update_fields=["undone_at"])
     return Customer.objects.get(pk=record.gone_id)
@@ -75,6 +79,7 @@ def join_visitors(pairs: Sequence[tuple[int, int]], at: datetime, cause: str) ->
         )
     _point_away(pairs)
     totals.refresh([*gone, *kept])
+    refusal.settle(customer_ids=kept, at=at)
     for gone_id, kept_id in pairs:
         publish(CustomersMerged(gone_id=gone_id, kept_id=kept_id, at=at, cause=cause))
 

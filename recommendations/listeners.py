@@ -2,7 +2,7 @@
 
 from crm.core.events import listen
 from crm.core.learning.events import ModelSwitched
-from customers.events import CustomersMerged, OrderRecorded
+from customers.events import ConsentWithdrawn, CustomersMerged, OrderRecorded
 from recommendations import tasks
 from recommendations.lists import TASK
 
@@ -15,6 +15,7 @@ def connect() -> None:
     listen(OrderRecorded, refresh_buyer)
     listen(OrderRecorded, credit_order)
     listen(CustomersMerged, follow_merge)
+    listen(ConsentWithdrawn, drop_list)
     listen(ModelSwitched, refresh_lists)
 
 
@@ -30,6 +31,12 @@ def credit_order(event: OrderRecorded) -> None:
 
 def follow_merge(event: CustomersMerged) -> None:
     tasks.move_feedback.delay(event.gone_id, event.kept_id)
+
+
+def drop_list(event: ConsentWithdrawn) -> None:
+    # Their purchases are in no row any more, so that recomputing leaves them without a list.
+    if event.purpose == "profiling":
+        tasks.refresh_for_customers.delay([event.customer_id])
 
 
 def refresh_lists(event: ModelSwitched) -> None:

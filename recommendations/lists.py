@@ -84,7 +84,7 @@ def stale_customers(*, limit: int) -> list[int]:
     if state is None or not state.model_version:
         return []
     newest = CustomerRecommendation.objects.filter(customer_id=models.OuterRef("pk")).order_by("rank").values("computed_at")[:1]
-    buyers = Customer.objects.buyers().annotate(listed_at=models.Subquery(newest))
+    buyers = Customer.objects.buyers().filter(profiling_refused=False).annotate(listed_at=models.Subquery(newest))
     # A buyer of nothing but postage has no list and would be asked for again and again: the whole refresh passed them by.
     never_listed = models.Q(listed_at=None, last_order_at__gt=state.as_of)
     stale = buyers.filter(models.Q(listed_at__lt=models.F("last_order_at")) | never_listed)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import get_language
 
 from crm.core.errors import NotFound
@@ -129,7 +129,7 @@ def for_customers(
     behind = behind or backdrop()
     ids = list(dict.fromkeys(customer_ids))
     own: dict[int, list[_Candidate]] = defaultdict(list)
-    rows = CustomerRecommendation.objects.filter(_sellable("product__"), customer_id__in=ids).order_by("customer_id", "rank", "id")
+    rows = _own(ids).order_by("customer_id", "rank", "id")
     for customer_id, *values in rows.values_list("customer_id", "product_id", "score", "reason", "model_version", "computed_at"):
         own[customer_id].append(_Candidate(*values))
     unwanted = _unwanted(ids, at)
@@ -157,7 +157,7 @@ def products_for_customers(*, customer_ids: Iterable[int], limit: int, at: datet
     reason: explain.Reason = {"code": explain.POPULAR}
     products: dict[int, Product] = {}
     own: dict[int, list[_Candidate]] = defaultdict(list)
-    rows = CustomerRecommendation.objects.filter(_sellable("product__"), customer_id__in=ids).select_related("product__recommendation_rule")
+    rows = _own(ids).select_related("product__recommendation_rule")
     for row in rows.order_by("customer_id", "rank", "id"):
         products[row.product_id] = row.product
         own[row.customer_id].append(_Candidate(row.product_id, row.score, reason, row.model_version, row.computed_at))
@@ -207,6 +207,11 @@ def popular(*, limit: int = 8, at: datetime, language: str | None = None) -> Rec
         fallback=_fallback(behind.state),
         computed_at=shared[0].computed_at if shared else None,
     )
+
+
+def _own(customer_ids: Sequence[int]) -> QuerySet[CustomerRecommendation]:
+    """Return the customers' own lists; whoever refuses to be profiled gets what is popular, even while a list is left of them."""
+    return CustomerRecommendation.objects.filter(_sellable("product__"), customer_id__in=customer_ids, customer__profiling_refused=False)
 
 
 def _sellable(prefix: str) -> Q:

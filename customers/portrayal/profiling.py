@@ -9,7 +9,7 @@ from django.db import transaction
 from crm.core import audit
 from crm.core.models import User
 from customers import consent
-from customers.models import Customer, Portrait, PortraitFeatures, PortraitSnapshot, Review
+from customers.models import Customer
 from customers.models.consent import Channel, Purpose
 
 # Facts of the refusal that pages quote.
@@ -25,15 +25,9 @@ def refuse(*, customer_id: int, actor: User | None, at: datetime, proof: str = "
         customer = Customer.objects.select_for_update().get(pk=customer_id)
         if customer.profiling_refused:
             return customer
-        _switch(customer, refused=True)
-        for kept in (Portrait, PortraitFeatures, PortraitSnapshot):
-            kept.objects.filter(customer_id=customer_id).delete()
-        # What a person wrote is a fact and stays; what was read into it goes.
-        Review.objects.filter(customer_id=customer_id).update(
-            sentiment=None, sentiment_version=None, aspects=None, aspects_version=None, intention=None, intention_version=None
-        )
         consent.withdraw(customer_id=customer_id, channel=Channel.ANY, purpose=Purpose.PROFILING, origin=ORIGIN, at=at, proof=proof, cause="staff")
         audit.record(actor=actor, action="profiling.refused", target=customer)
+    customer.refresh_from_db()
     return customer
 
 
@@ -43,13 +37,7 @@ def allow(*, customer_id: int, actor: User | None, at: datetime, proof: str = ""
         customer = Customer.objects.select_for_update().get(pk=customer_id)
         if not customer.profiling_refused:
             return customer
-        _switch(customer, refused=False)
         consent.grant(customer_id=customer_id, channel=Channel.ANY, purpose=Purpose.PROFILING, origin=ORIGIN, at=at, proof=proof)
         audit.record(actor=actor, action="profiling.allowed", target=customer)
+    customer.refresh_from_db()
     return customer
-
-
-def _switch(customer: Customer, *, refused: bool) -> None:
-    customer.profiling_refused = refused
-    customer.version += 1
-    customer.save(update_fields=["profiling_refused", "version", "updated_at"])

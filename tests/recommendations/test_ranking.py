@@ -7,8 +7,10 @@ import pytest
 from crm.core.errors import NotFound
 from crm.core.learning import modelstore, registry
 from crm.core.models import ModelVersion
+from customers.events import ConsentWithdrawn
 from customers.models import Customer, Order, OrderLine, Product
-from recommendations import feedback, lists, ranking, rules
+from customers.portrayal import profiling
+from recommendations import feedback, listeners, lists, ranking, rules
 from recommendations.models import CustomerRecommendation, ListState, PopularProduct, ProductRecommendation
 from tests.factories import CustomerFactory
 
@@ -34,6 +36,21 @@ def test_a_known_customer_gets_their_own_list_with_reasons(trained):
         assert item.reason["product_id"] in bought
         assert item.reason["product_id"] != item.product_id
         assert item.why == f"Often bought with {Product.objects.get(pk=item.reason['product_id']).name}"
+
+
+def test_who_refuses_profiling_gets_what_is_popular_at_once_and_loses_their_list(trained, django_capture_on_commit_callbacks):
+    person = trained.customers[0]
+    with django_capture_on_commit_callbacks(execute=False):
+        profiling.refuse(customer_id=person.pk, actor=None, at=trained.now)
+
+    assert CustomerRecommendation.objects.filter(customer=person).exists()
+    found = ranking.for_customer(customer_id=person.pk, at=trained.now, language="en")
+    assert (found.model_version, {item.reason["code"] for item in found.items}) == (0, {"popular"})
+    printed = ranking.products_for_customers(customer_ids=[person.pk], limit=4, at=trained.now)[person.pk]
+    assert [product.pk for product in printed] == ids(found)[:4]
+
+    listeners.drop_list(ConsentWithdrawn(customer_id=person.pk, channel="any", purpose="profiling", at=trained.now, cause="track"))
+    assert not CustomerRecommendation.objects.filter(customer=person).exists()
 
 
 def test_names_and_reasons_follow_the_language(trained):
