@@ -74,6 +74,12 @@ class ShopFacts:
     review: ReviewFacts | None = None
 
     @property
+    def order_numbers(self) -> tuple[str, ...]:
+        """The numbers of the orders it speaks of."""
+        found = (self.order and self.order.external_id, self.cancelled and self.cancelled.external_id, self.returned and self.returned.order_id)
+        return tuple(number for number in found if number)
+
+    @property
     def has_no_consequences(self) -> bool:
         """Whether nothing but the activity itself (and the products it names) has to be stored."""
         return self.order is None and self.returned is None and self.review is None and self.cancelled is None

@@ -103,6 +103,11 @@ class Acquaintance:
     distinct: list[PersonKey]
     known: dict[Triple, _Person]
 
+    @property
+    def customer_ids(self) -> set[int]:
+        """The customers that the keys lead to."""
+        return {person.id for person in self.known.values()}
+
 
 def acquaint(*, source_id: int, keys: Sequence[PersonKey]) -> Acquaintance:
     """Look the keys up. One query, none when they name no one; needs no transaction."""

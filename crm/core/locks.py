@@ -1,10 +1,37 @@
 """Advisory locks in PostgreSQL, held to the end of the transaction and always taken in sorted order."""
 
+import logging
+import random
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from django.db import connection
+from django.db import OperationalError, connection
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+# SQLSTATEs with which PostgreSQL ends a transaction so that another may go on: deadlock, serialisation failure.
+_GAVE_WAY = ("40P01", "40001")
+TRIES = 5
+
+
+def again_if_it_gave_way(work: Callable[[], Answer]) -> Answer:
+    """Return what the work returns; it opens its own transaction and is run again when PostgreSQL ended that for another's sake.
+
+    Within a transaction of the caller it is run once: that one is lost as a whole.
+    """
+    for attempt in range(1, TRIES):
+        try:
+            return work()
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) not in _GAVE_WAY or connection.in_atomic_block:
+                raise
+            logger.warning("transaction gave way to another", extra={"attempt": attempt})
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311 - so that the two do not meet again
+    return work()
 
 
 def take(*keys: str) -> None:

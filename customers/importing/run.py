@@ -7,21 +7,23 @@ what is stored by its number and continues. Nothing is ever stored twice.
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import orjson
 from django.db import connection, transaction
 
-from crm.core import rows
+from crm.core import locks, rows
 from customers import ingest, totals
 from customers.facts import ConsentFacts, LineFacts, OrderFacts, PersonFacts, ProductFacts, ReturnFacts
 from customers.identity import PersonKey
 from customers.importing.faults import FaultFile, Reason
 from customers.importing.lines import CANCELLED, RETURN
 from customers.importing.plan import Plan
+from customers.ingest import turns
 
 # 2,000 orders of 15 lines: about 20 MB and one second a chunk, so that progress moves and a cancel is felt.
 ORDERS_PER_CHUNK = 2_000
@@ -81,8 +83,7 @@ def run(
     done = 0
     try:
         for number, chunk in enumerate(_chunks(), start=1):
-            with transaction.atomic():
-                _record(chunk, plan, source_id, currency, job_id, at, report)
+            report = locks.again_if_it_gave_way(partial(_record_chunk, chunk, plan, source_id, currency, job_id, at, report))
             done += len(chunk)
             # After chunks 1, 2, 4, 8 …: an import into an empty shop outgrows any statistics taken before it, and a
             # plan made for empty tables joins by nested loops.
@@ -153,6 +154,15 @@ def _chunks() -> Iterator[list[_Staged]]:
                 [start, start + ORDERS_PER_CHUNK - 1],
             )
             yield [_Staged(*row, details=orjson.loads(details)) for *row, details in cursor.fetchall()]  # type: ignore[misc]
+
+
+def _record_chunk(chunk: list[_Staged], plan: Plan, source_id: int, currency: str, job_id: int | None, at: datetime, report: ImportReport) -> ImportReport:
+    """Return the report with what this chunk added; the one given stays as it is, should the transaction not come through."""
+    with transaction.atomic():
+        turns.take_all()
+        found = replace(report, touched=set(report.touched))
+        _record(chunk, plan, source_id, currency, job_id, at, found)
+    return found
 
 
 def _record(chunk: list[_Staged], plan: Plan, source_id: int, currency: str, job_id: int | None, at: datetime, report: ImportReport) -> None:
@@ -271,8 +281,12 @@ def _refresh_all(touched: set[int]) -> None:
     if ordered:
         rows.analyze(*FILLED)
     for start in range(0, len(ordered), 5_000):
-        with transaction.atomic():
-            totals.refresh(ordered[start : start + 5_000])
+        locks.again_if_it_gave_way(partial(_recount, ordered[start : start + 5_000]))
+
+
+def _recount(customer_ids: list[int]) -> None:
+    with transaction.atomic():
+        totals.refresh(customer_ids)
 
 
 def _price_products(job_id: int) -> None:

@@ -5,8 +5,8 @@ Everything is set-based and idempotent by the shop's own ids: calling again stor
     record_batch(source_id=…, events=[…], received_at=…)          tracking calls (customers/tracking.py, the demo shop)
     record_customers / record_products / record_orders / record_returns / record_reviews     values of customers/facts.py
 
-Modules: events (one call as sent -> one event as understood), batch (the transaction), store, changes and returns
-(facts -> tables), verbs (the record_* functions).
+Modules: events (one call as sent -> one event as understood), batch (the transaction), turns (who waits for whom), store,
+changes and returns (facts -> tables), verbs (the record_* functions).
 """
 
 from customers.facts import ConsentFacts, LineFacts, OrderFacts, PersonFacts, ProductFacts, Recorded, ReturnFacts, ReviewFacts

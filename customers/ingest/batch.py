@@ -2,19 +2,19 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
 from django.db import DataError, transaction
 
-from crm.core import rows
+from crm.core import locks, rows
 from crm.core.events import publish
 from customers import identity, totals
 from customers.ecommerce import EventRejected
 from customers.events import FactsRecorded, OrderRecorded
 from customers.identity import Acquaintance, PersonKey
-from customers.ingest import changes, events, returns, store
+from customers.ingest import changes, events, returns, store, turns
 from customers.ingest.events import EventFacts
 from customers.ingest.store import Shelf
 
@@ -84,15 +84,19 @@ def record_understood(
     Should the database refuse a value that `understand` let through, its event is quarantined, too: the sender would repeat
     the whole batch until it gives up, and the good ones would be lost with the bad.
     """
+
+    def together(sent: Sequence[object], good: Sequence[EventFacts], bad: Sequence[Rejection]) -> BatchReport:
+        return locks.again_if_it_gave_way(lambda: _record_together(source_id, sent, good, bad, received_at, cause))
+
     try:
-        return _record_together(source_id, sent, good, bad, received_at, cause)
+        return together(sent, good, bad)
     except DataError as error:
         logger.exception("an event holds what the database refuses", extra={"source": source_id, "error": str(error.__cause__)[:200]})
     refused = {item.index: item for item in bad}
     accepted = duplicates = 0
     for index, event in zip((index for index in range(len(sent)) if index not in refused), good, strict=True):
         try:
-            report = _record_together(source_id, (), [event], (), received_at, cause)
+            report = together((), [event], ())
             accepted, duplicates = accepted + report.accepted, duplicates + report.duplicates
         except DataError:
             refused[index] = Rejection(index, "invalid_value", "A value is too large or not of its kind to be stored.")
@@ -166,6 +170,7 @@ def _record_events(looked: _Looked, received_at: datetime, cause: str) -> int:
     the message ids decide which events are new, and only those have consequences.
     """
     source_id = looked.source_id
+    looked = _wait_for_turn(looked)
     product_ids = store.products(source_id=source_id, at=received_at, looked=looked.shelf).ids
     moments = [event.occurred_at for event in looked.in_time for _ in range(2)]
     resolved = identity.resolve(source_id=source_id, keys=looked.keys, at=received_at, seen=moments, cause=cause, met=looked.met)
@@ -186,6 +191,19 @@ def _record_events(looked: _Looked, received_at: datetime, cause: str) -> int:
     order_ids = _shop_consequences(source_id, new, customer_ids, product_ids, received_at, cause)
     _tell(new_ids, customer_ids, order_ids, received_at, cause)
     return len(new_ids)
+
+
+def _wait_for_turn(looked: _Looked) -> _Looked:
+    """Wait for batches that speak of the same people, orders or products, and look again at what they left. See ingest.turns."""
+    shops = [event.shop for event in looked.unique]
+    numbers = {number for shop in shops for number in shop.order_numbers}
+    names = {"\x1f".join(triple) for key in looked.met.distinct for triple in key.triples(looked.source_id)}
+    names |= {f"order:{looked.source_id}:{number}" for number in numbers}
+    names |= {f"product:{looked.source_id}:{number}" for number in looked.shelf.wanted.keys() - looked.shelf.found.keys()}
+    turns.take(names)
+    met = identity.acquaint(source_id=looked.source_id, keys=looked.keys)
+    turns.hold_customers(source_id=looked.source_id, customer_ids=met.customer_ids, order_numbers=numbers)
+    return replace(looked, met=met)
 
 
 def _tell(new_ids: set[str], customer_ids: Mapping[str, int | None], order_ids: tuple[int, ...], at: datetime, cause: str) -> None:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import random
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +12,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from crm.core import rows
 from crm.core.models import Source
+from customers import totals
 from customers.models import Activity, Customer, Identity, Order, QuarantinedEvent
 
 KEY = "wk_tracking"
@@ -371,6 +374,77 @@ def test_replay_runs_few_queries(source, django_assert_max_num_queries):
         post("/v1/batch", body)
     with django_assert_max_num_queries(6):
         post("/v1/batch", body)
+
+
+def entangled(thread, number):
+    """A batch in which eight people, their browsers, mailboxes and orders meet in every possible way."""
+    pick = random.Random(thread * 100 + number)
+    events = []
+    for item in range(20):
+        user, browser, order = f"u{pick.randint(1, 8)}", f"a{pick.randint(1, 8)}", {"order_id": f"o{pick.randint(1, 30)}"}
+        line = {"products": [{"product_id": f"p{pick.randint(1, 9)}", "price": 3, "quantity": 2}]}
+        bought = {"type": "track", "userId": user}
+        made = pick.choice(
+            [
+                {"type": "identify", "userId": user, "anonymousId": browser, "traits": {"email": f"{pick.randint(1, 6)}@mail.example", "emailOptIn": True}},
+                {"type": "alias", "userId": user, "previousId": pick.choice([browser, user])},
+                {"type": "page", "anonymousId": browser},
+                {"type": "track", "event": "Product Viewed", "anonymousId": browser, "properties": {"product_id": f"p{pick.randint(1, 9)}", "name": "x"}},
+                {**bought, "event": "Order Completed", "properties": order | line},
+                {**bought, "event": "Order Updated", "properties": order | line},
+                {**bought, "event": "Order Refunded", "properties": {**order, "total": 1}},
+                {**bought, "event": "Order Cancelled", "properties": order},
+            ]
+        )
+        events.append({**made, "messageId": f"{thread}-{number}-{item}"})
+    return {"batch": events}
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_batches_that_speak_of_the_same_people_and_orders_take_turns(caplog):
+    Source.objects.create(name="Knot", write_key="wk_knot", currency="EUR")
+    start = threading.Barrier(12)
+    answers = []
+
+    def send(thread):
+        start.wait()
+        try:
+            answers.extend(post("/v1/batch", entangled(thread, number), key="wk_knot").json().get("accepted") for number in range(6))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=(thread,)) for thread in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == [20] * 72
+    # None was ended by PostgreSQL to free another, which would have cost it a second.
+    assert "gave way" not in caplog.text
+    before = list(Customer.objects.order_by("pk").values_list("pk", "orders_count", "spent_amount"))
+    totals.refresh([pk for pk, *_ in before])
+    assert list(Customer.objects.order_by("pk").values_list("pk", "orders_count", "spent_amount")) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_postgresql_ended_for_anothers_sake_is_run_again(monkeypatch):
+    Source.objects.create(name="Shop", write_key=KEY, currency="EUR")
+    real, refused = totals.refresh, []
+
+    def give_way_once(ids):
+        if not refused:
+            refused.append(ids)
+            rows.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$")
+        real(ids)
+
+    monkeypatch.setattr("customers.totals.refresh", give_way_once)
+
+    answer = post("/v1/track", event(1, event="Order Completed", properties={"order_id": "1", "total": 5}))
+
+    assert (answer.status_code, answer.json()["accepted"], len(refused)) == (200, 1, 1)
+    assert Order.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
