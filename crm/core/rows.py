@@ -3,7 +3,8 @@
 One parameter however many rows, parsed by PostgreSQL in C, and every value stays a bound parameter.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -74,3 +75,19 @@ def analyze(*tables: str) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {', '.join(tables)}")
+
+
+@contextmanager
+def unhurried_commits() -> Iterator[None]:
+    """Let commits inside the block return before they are on disk: for much that is written and can be made again.
+
+    Commits reach the disk in their order, within a second: a crash of the server loses the last of them whole, and whoever
+    finds a later commit on disk finds the earlier ones too.
+    """
+    execute("SET synchronous_commit = off")
+    try:
+        yield
+    finally:
+        # A broken transaction takes the setting back by itself, as a lost connection does.
+        if not connection.needs_rollback and connection.is_usable():
+            execute("RESET synchronous_commit")

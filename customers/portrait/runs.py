@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils.translation import gettext as _
 
-from crm.core import clock, jobs, locks
+from crm.core import clock, jobs, locks, rows
 from crm.core.events import publish
 from crm.core.models import Job, User
 from crm.core.models.jobs import JobState
@@ -23,6 +23,7 @@ from customers.events import ScoresRefreshed
 from customers.models import PortraitRun, PortraitShard
 from customers.portrait import serving
 from customers.portrait import yardstick as yardsticks
+from customers.portrait.serving import Models
 from customers.portrait.yardstick import Yardstick
 
 KIND = "portraits"
@@ -82,6 +83,15 @@ def work(job_id: int) -> int:
     # What is printed is what served here, should a version have been promoted since the plan was made.
     models.versions["sentiment"] = yardstick.versions["sentiment"]
     yardstick = replace(yardstick, versions=dict(models.versions))
+    # Two ranges a minute are hundreds of megabytes of log to wait for, and a range lost with the server is due again: that it
+    # is done is written after it, so never without it.
+    with rows.unhurried_commits():
+        done = _take_ranges(job_id, yardstick, models)
+    _close(job_id)
+    return done
+
+
+def _take_ranges(job_id: int, yardstick: Yardstick, models: Models) -> int:
     done = 0
     for shard_id in PortraitShard.objects.filter(run_id=job_id, done_at=None).order_by("low").values_list("pk", flat=True):
         state = Job.objects.values_list("state", "cancel_requested").get(pk=job_id)
@@ -98,7 +108,6 @@ def work(job_id: int) -> int:
             PortraitShard.objects.filter(pk=shard_id).update(done_at=clock.now(), written=written, seconds=round(time.monotonic() - began, 2))
         done += 1
         jobs.progress(job_id, _written(job_id))
-    _close(job_id)
     return done
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm.core import events, jobs
+from crm.core import events, jobs, rows
 from crm.core.learning import modelstore
 from crm.core.models import Job
 from customers import portrait, tasks
@@ -74,6 +74,23 @@ def test_run_is_a_job_that_ends_and_tells_the_others(shop: World, django_capture
     job.refresh_from_db()
     assert (job.state, job.done, job.result) == ("done", 12, {"customers": 12})
     assert [event.customers for event in heard] == [12]
+
+
+def test_ranges_do_not_wait_for_the_disk_and_the_end_does(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[str] = []
+
+    def ask(*_whatever: Any, **_asked: Any) -> int:
+        waits.extend(str(row[0]) for row in rows.query("SHOW synchronous_commit"))
+        return 0
+
+    monkeypatch.setattr(portrait, "refresh_range", ask)
+    monkeypatch.setattr(jobs, "finish", ask)
+    job = runs.start(as_of=NOW)
+    runs.plan(job.pk)
+
+    runs.work(job.pk)
+
+    assert waits == ["off", "off", "off", "on"]
 
 
 def test_killed_worker_leaves_what_it_did_and_the_next_one_does_the_rest(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
