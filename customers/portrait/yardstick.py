@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from django.db import connection
 
+from crm.core import rows
 from customers import features
 from customers.features import Context
+from customers.features.scope import SAMPLE_PARTS, Scope
 from customers.ml.dataset import Currencies, as_of_day
 from customers.ml.orders import summarise_orders
 from customers.ml.rfm import RfmScale, learn_scale
@@ -22,10 +24,19 @@ if TYPE_CHECKING:
     from customers.features.builder import Parts
     from customers.portrait.serving import Models
 
-# Customers the shop's quintiles and averages are taken from: above it a sample, whose quintiles are right to 0.3 points.
+# Up to so many customers the shop's quintiles and averages are taken from all of them; above from a sample, whose quintiles
+# are right to 0.4 points and which one worker reads while the others wait.
 MOST_MEASURED = 20_000
+SAMPLED = 10_000
 COLD_DAYS = 90
 FEWEST_COLD_DAYS = 30
+# People known at that moment who had not ordered by then.
+_PROSPECTS = """
+    SELECT c.id FROM customers_customer c
+    WHERE {who} AND c.first_seen_at <= %(as_of)s AND c.merged_into_id IS NULL AND NOT c.is_anonymous AND NOT c.profiling_refused
+      AND NOT EXISTS (SELECT 1 FROM customers_order o WHERE o.customer_id = c.id AND o.placed_at <= %(as_of)s AND o.status <> 'cancelled')
+    ORDER BY c.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class Yardstick:
 def take(*, as_of: datetime, models: Models, customers: int) -> tuple[Yardstick, Parts]:
     """Measure the shop; about 25 queries. customers: how many there are. Returns also the parts of those looked at."""
     context = features.prepare(as_of=as_of, mood_version=models.versions["sentiment"])
-    parts = features.build_parts(as_of=as_of, sample=min(1.0, MOST_MEASURED / max(customers, 1)), context=context)
+    parts = features.build_parts(as_of=as_of, sample=1.0 if customers <= MOST_MEASURED else SAMPLED / customers, context=context)
     day = as_of_day(as_of)
     orders = parts.orders
     history = summarise_orders(orders.customer, orders.day, orders.amount, as_of_day=day)
@@ -120,13 +131,13 @@ def _cold(context: Context, customers: int) -> ColdStart | None:
     if days < FEWEST_COLD_DAYS:
         return None
     then = context.as_of - timedelta(days=days)
-    table = features.build(
-        as_of=then, sample=min(1.0, 3 * cold.MOST / max(customers, 1)), context=Context(then, context.known, context.main_country, context.mood_version)
-    )
-    table = table.only((table.column("orders") == 0) & np.isfinite(table.column("known_days")))
-    if len(table) < cold.FEWEST:
+    # They have no orders to read: looking for them first spares the reading of three times as many customers' histories.
+    scope = Scope(then, parts=max(1, min(SAMPLE_PARTS, round(3 * cold.MOST / max(customers, 1) * SAMPLE_PARTS))))
+    prospects = [row[0] for row in rows.query(_PROSPECTS.format(who=scope.where("c.id")), scope.params)]
+    if len(prospects) < cold.FEWEST:
         return None
-    chosen = table.only(np.linspace(0, len(table) - 1, min(len(table), cold.MOST)).astype(np.int64))
+    asked = [prospects[place] for place in np.linspace(0, len(prospects) - 1, min(len(prospects), cold.MOST)).astype(np.int64)]
+    chosen = features.build_parts(as_of=then, customer_ids=asked, context=Context(then, context.known, context.main_country, context.mood_version)).table
     factor, join = context.conversion("o")
     with connection.cursor() as cursor:
         cursor.execute(
