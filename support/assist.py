@@ -40,6 +40,8 @@ HANDOVER_REASONS: dict[str, str | Promise] = {
     "no_article": _("no article answers it"),
     "no_model": _("no intent model served"),
     "error": _("the assistant failed"),
+    "details": _("an order to be looked at"),
+    "file": _("a file the visitor sent"),
     "mail": _("an answer by e-mail"),
     "api": _("a partner's program"),
 }

@@ -27,15 +27,9 @@ def visitor_file(request: HttpRequest) -> dict[str, Any]:
     allowed = limits.within(f"file:{visitor.source_id}:{visitor.visitor_id}", most=limits.FILES_PER_MINUTE)
     if not allowed or not limits.within(f"file:{client_ip(request)}", most=limits.ADDRESS_FILES_PER_MINUTE):
         raise visitors.TooFast
-    content = _content(request)
-    # Refused before a conversation is opened for it.
-    attachments.checked(content)
-    now = clock.now()
-    into = conversations.for_visitor(
-        source_id=source.pk, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=language_for(request, source), now=now
+    posted, into = visitors.send_file(
+        visitor, content=_content(request), name=_name(request), client_id=_client_id(request), language=language_for(request, source), now=clock.now()
     )
-    posted = attachments.attach(conversation_id=into.pk, content=content, name=_name(request), client_id=_client_id(request), now=now)
-    into.refresh_from_db()
     return {"seq": posted.message.seq, **news_of(into, max(0, posted.message.seq - 1))}
 
 

@@ -12,6 +12,10 @@ THANKS = "thanks"
 TALK_TO_PERSON = "talk_to_person"
 COMPLAINT = "complaint"
 ORDER_STATUS = "order_status"
+# What people do with an order once they know its number: the answer tells the rules, a colleague does the rest.
+HANDLED_BY_PEOPLE = frozenset({
+    "change_address", "change_order", "cancel_order", "exchange_item", "refund_status", "damaged_item", "wrong_or_missing_item", "warranty_repair",
+})  # fmt: skip
 # Never offered as a choice when the assistant asks what was meant.
 NOT_A_CHOICE = frozenset({GREETING, THANKS, TALK_TO_PERSON, COMPLAINT, OUT_OF_SCOPE})
 

@@ -27,6 +27,14 @@ _PHRASES: dict[str, dict[str, str]] = {
         ENGLISH: "I am sorry this went wrong. A colleague will look at it personally. {queue}",
         CHINESE: "非常抱歉给您带来了不好的体验，同事会亲自为您处理。{queue}",
     },
+    "handover_details": {
+        ENGLISH: "Thank you. I am passing this on to a colleague, who can look at your order. {queue}",
+        CHINESE: "谢谢，我把这些信息转给同事，由同事为您查看订单。{queue}",
+    },
+    "handover_file": {
+        ENGLISH: "Thank you for the file. I am passing you on to a colleague, who will look at it. {queue}",
+        CHINESE: "文件已收到，正在为您转接人工客服查看。{queue}",
+    },
     "ask_more": {
         ENGLISH: "Could you tell me a little more, for example the order number or the product it is about?",
         CHINESE: "方便再说得具体一点吗？例如订单号，或者是哪一件商品。",

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from crm.core import audit
 from support import conversations, intents, knowledge, phrases, phrasing, retrieval, triage, understanding
-from support.entities import Entity
+from support.entities import ORDER, Entity
 from support.language import CHINESE
 from support.models import Conversation, Message
 from support.models.conversation import Author, ConversationState, ReplyState
@@ -35,16 +35,18 @@ SWEEP_AT_ONCE = 50
 MOST_OPEN_LINES = 10
 # Characters up to which a line with another one after it is a piece of a word, not a question.
 FRAGMENT = 2
-_HANDOVER_PHRASE = {"asked": "handover", "complaint": "handover_complaint"}
+# Words beside an order's number with which a message still says nothing but the number: "the order is MM20483, thanks".
+MOST_OTHER_WORDS = 3
+_HANDOVER_PHRASE = {"asked": "handover", "complaint": "handover_complaint", "details": "handover_details"}
 # Reasons to hand over that a further line of the visitor does not take back.
-_STANDS = frozenset({"asked", "complaint"})
+_STANDS = frozenset({"asked", "complaint", "details"})
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A reply not yet posted. kind: answer, clarify, text or handover (then `reason`). text_id: the article quoted.
 
-    about: the judgement it rests on, where that is not the message's own.
+    about: the judgement it rests on, where that is not the message's own. then: why a person takes over after the answer.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Draft:
     reason: str = ""
     text_id: int | None = None
     about: Triage | None = None
+    then: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +148,15 @@ def _composed_for(text: str, message: Message) -> Draft:
     """Return the reply to a text, as if the message had said it."""
     judged = triage.of(text=text, language=message.conversation.language)
     named, _meant = understanding.look(text, source_id=message.conversation.source_id, at=message.sent_at)
-    as_if = Message(conversation=message.conversation, text=text, sent_at=message.sent_at)
+    as_if = Message(conversation=message.conversation, seq=message.seq, text=text, sent_at=message.sent_at)
     return replace(compose(message=as_if, judged=judged, named=named), about=judged)
 
 
 def compose(*, message: Message, judged: Triage, named: Sequence[Entity] = ()) -> Draft:
     """Return the reply to the message; reads articles and orders, changes nothing."""
     conversation = message.conversation
+    if _is_number_asked_for(message, named):
+        return Draft("handover", reason="details")
     decision, reason = triage.decide(judged, clarifications=conversation.clarifications)
     match decision:
         case Decision.HAND_OVER:
@@ -181,7 +186,27 @@ def _answer(conversation: Conversation, message: Message, judged: Triage, named:
         quoted = hit.passage.quote()
     worded = phrasing.phrase(passage=quoted.text, question=message.text, language=judged.language)
     source = quoted.source() | ({"worded_by": worded.origin} if worded.origin else {}) | ({"wording_refused": worded.fault} if worded.fault else {})
-    return Draft("answer", worded.text, source, text_id=quoted.text_id)
+    knows_order = judged.label in intents.HANDLED_BY_PEOPLE and any(entity.kind == ORDER for entity in named)
+    return Draft("answer", worded.text, source, text_id=quoted.text_id, then="details" if knows_order else "")
+
+
+def _is_number_asked_for(message: Message, named: Sequence[Entity]) -> bool:
+    """Return whether the message is an order's number and little else, after an answer that leads to people doing something with it.
+
+    A proven customer's own order is told by the assistant itself. One query where a number is named.
+    """
+    conversation = message.conversation
+    numbers = [entity for entity in named if entity.kind == ORDER]
+    wanted = intents.HANDLED_BY_PEOPLE if conversation.is_verified else intents.HANDLED_BY_PEOPLE | {intents.ORDER_STATUS}
+    if not numbers or conversation.intent not in wanted:
+        return False
+    rest = message.text
+    for entity in numbers:
+        rest = rest.replace(entity.text, " ")
+    if len(retrieval.tokens(rest)) > MOST_OTHER_WORDS:
+        return False
+    before = Message.objects.filter(conversation=conversation, seq__lt=message.seq, is_note=False).exclude(author=Author.VISITOR).order_by("-seq")
+    return bool(before.values_list("kind", flat=True).first() == "answer")
 
 
 def own_order(conversation: Conversation, message: Message, language: str, named: list[Entity]) -> str:
@@ -228,6 +253,8 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, noted: "No
         conversations.post(conversation_id=conversation.pk, author=Author.BOT, text=prepared.text, kind=prepared.kind, data=prepared.data, now=now, cause="bot")
         if prepared.text_id is not None:
             knowledge.mark_quoted(text_id=prepared.text_id, at=now)
+        if prepared.then:
+            conversations.hand_over(conversation_id=conversation.pk, reason=prepared.then, phrase=_HANDOVER_PHRASE[prepared.then], now=now)
         return "posted"
 
 
@@ -250,7 +277,9 @@ def _remember(conversation: Conversation, prepared: Draft, judged: Triage | None
     if prepared.kind == "clarify":
         conversation.clarifications += 1
         changed.append("clarifications")
-    if judged and judged.is_judged and judged.in_scope and judged.label not in intents.NOT_A_CHOICE and prepared.kind != "clarify":
+    # A bare number is about what was asked before it.
+    says_what = prepared.kind != "clarify" and prepared.reason != "details"
+    if judged and judged.is_judged and judged.in_scope and judged.label not in intents.NOT_A_CHOICE and says_what:
         conversation.intent = judged.label
         changed.append("intent")
     if changed:

@@ -22,9 +22,9 @@ from crm.core.errors import CrmError
 from crm.core.models import Source, User
 from customers import identity
 from customers.models import Customer
-from support import conversations
+from support import attachments, conversations
 from support.models import Conversation, TokenRevocation
-from support.models.conversation import Author
+from support.models.conversation import Author, ConversationState
 
 # Seconds a token lasts; a leaked one dies within the hour, and the widget renews it silently.
 TOKEN_SECONDS = 3600
@@ -241,3 +241,17 @@ def write(
         source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=language, now=now
     )
     return post(conversation.pk), conversation
+
+
+def send_file(visitor: Visitor, *, content: bytes, name: str, client_id: str, language: str, now: datetime) -> tuple[conversations.Posted, Conversation]:
+    """Attach the visitor's file to the conversation it belongs to; one with the assistant, who cannot read it, goes to a person.
+
+    Raises what attachments.attach raises; a file that may not be attached opens no conversation.
+    """
+    attachments.checked(content)
+    into = conversations.for_visitor(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id, language=language, now=now)
+    posted = attachments.attach(conversation_id=into.pk, content=content, name=name, client_id=client_id, now=now)
+    into.refresh_from_db()
+    if into.state == ConversationState.BOT and posted.is_new:
+        into = conversations.hand_over(conversation_id=into.pk, reason="file", phrase="handover_file", now=now)
+    return posted, into

@@ -51,7 +51,7 @@ def take(*, conversation_id: int, agent: User, now: datetime) -> Conversation:
 def hand_over(*, conversation_id: int, reason: str, now: datetime, phrase: str = "handover", cause: str = "bot") -> Conversation:
     """Put the conversation in the queue for people and announce it with the visitor's place; a second call does nothing.
 
-    reason: a short code kept with the conversation (asked, unsure, out_of_scope, complaint, no_article, no_model, error).
+    reason: a short code kept with the conversation (asked, unsure, out_of_scope, complaint, no_article, no_model, details, file, error).
     """
     with transaction.atomic():
         conversation = locked(conversation_id)

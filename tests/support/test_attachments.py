@@ -81,7 +81,7 @@ def test_a_picture_becomes_a_message_once_and_is_served_in_its_cage(client: Clie
     answer, again = send(client, shop, PNG), send(client, shop, PNG)
 
     assert (answer.status_code, again.json()["seq"]) == (200, answer.json()["seq"])
-    (item,) = answer.json()["items"]
+    item, told = answer.json()["items"]
     assert (item["kind"], item["data"]["file"]["type"]) == ("file", "image/png")
     assert Attachment.objects.get().message.seq == item["seq"]
     served = Client().get(item["data"]["file"]["url"])
@@ -90,6 +90,8 @@ def test_a_picture_becomes_a_message_once_and_is_served_in_its_cage(client: Clie
     assert served["X-Content-Type-Options"] == "nosniff"
     assert served["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert served["Content-Disposition"].startswith("inline")
+    # The assistant cannot look at it.
+    assert (told["kind"], Conversation.objects.get().handover_reason) == ("handover", "file")
 
 
 @pytest.mark.parametrize("content", [b"%PDF-1.7", b"plain words"])

@@ -295,6 +295,55 @@ def time_waster(seconds: float) -> None:
     time.sleep(seconds)
 
 
+class TestWhatPeopleDo:
+    """A broken cup, an address to be changed: the article tells the rules, and with the order's number a colleague acts."""
+
+    @pytest.fixture(autouse=True)
+    def _article(self, db: None) -> None:
+        article = Article.objects.create(slug="damaged", intents=["damaged_item"])
+        ArticleText.objects.create(article=article, language="en", title="Broken", body="Send us a photo and the order number.")
+
+    def answered(self, talk: Conversation, judge: Judge, text: str) -> None:
+        judge(sure("damaged_item"))
+        replies.draft(message_id=asked(talk, text).pk, now=NOW)
+        talk.refresh_from_db()
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("MM20483", "who can look at your order"),
+            ("it is MM20483, thanks", "who can look at your order"),
+            ("订单号 MM20483", "由同事为您查看订单"),
+        ],
+    )
+    def test_the_number_that_was_asked_for_brings_a_person(self, talk: Conversation, judge: Judge, text: str, said: str) -> None:
+        self.answered(talk, judge, "my cup is broken")
+        assert talk.state == "bot"
+        judge(sure("order_status"))
+
+        assert replies.draft(message_id=asked(talk, text).pk, now=NOW) == "handed_over"
+
+        talk.refresh_from_db()
+        assert (talk.state, talk.handover_reason, talk.intent) == ("queued", "details", "damaged_item")
+        assert said in last(talk).text
+
+    def test_who_gives_the_number_at_once_gets_the_answer_and_a_person(self, talk: Conversation, judge: Judge) -> None:
+        self.answered(talk, judge, "a cup of order MM20483 is broken")
+
+        assert list(talk.messages.values_list("kind", flat=True)) == ["text", "answer", "handover"]
+        assert (talk.state, talk.handover_reason) == ("queued", "details")
+
+    def test_another_question_with_a_number_is_a_question(self, talk: Conversation, delivery_article: Article, judge: Judge) -> None:
+        self.answered(talk, judge, "my cup is broken")
+        judge(sure("delivery_time"))
+
+        question = asked(talk, "and how long would the delivery of another order like MM20483 take")
+
+        assert replies.draft(message_id=question.pk, now=NOW) == "posted"
+        talk.refresh_from_db()
+        assert talk.state == "bot"
+
+
 class TestOrderStatus:
     @pytest.fixture
     def buyer_talk(self, shop: Source) -> Conversation:
