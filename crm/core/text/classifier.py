@@ -16,7 +16,7 @@ import numpy as np
 
 from crm.core.errors import CrmError
 from crm.core.learning.evaluation import stratified_folds
-from crm.core.text import encoder, reasons, upper
+from crm.core.text import encoder, names, reasons, upper
 from crm.core.text.blend import Blend
 from crm.core.text.finetune import FinetuneCancelled
 from crm.core.text.gating import fitted_gate
@@ -25,7 +25,7 @@ from crm.core.text.members import Material
 from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, NgramFeatures, clean
 from crm.core.text.results import Explanation, OutOfSample, Predictions
 from crm.core.text.roster import FEW_CLASSES, Member, chosen_members
-from crm.core.text.scope import OF_ALL, Calibration, cross_fitted, expected_share, signals
+from crm.core.text.scope import OF_ALL, Calibration, cross_fitted, expected_share, restraint_for, signals
 from crm.core.text.stored import Stored
 from crm.core.text.upper import UpperLayersMember
 
@@ -104,8 +104,9 @@ class TextClassifier(Stored):
     def fit(self, texts: Sequence[str], labels: Sequence[str], out_of_scope: Sequence[str] = ()) -> Self:
         """Learn from texts and their labels, and from texts that fit none.
 
-        A text given twice with one label counts once.  Without out-of-scope texts the gate is fitted on classes left
-        out in turn, which is stricter than life.  Takes about 20 s for 3,000 texts on one core, most of it encoding.
+        A text given twice with one label counts once; where examples are few, a class's name is one more (names.py).
+        Without out-of-scope texts the gate is fitted on classes left out in turn, which is stricter than life.  Takes
+        about 20 s for 3,000 texts on one core, most of it encoding.
         """
         self.kept_rows_ = _without_repeats(texts, labels)
         texts, labels = [texts[row] for row in self.kept_rows_], [labels[row] for row in self.kept_rows_]
@@ -121,24 +122,29 @@ class TextClassifier(Stored):
         # Of a few classes, many texts teach the n-grams all that a gloss of Chinese would tell; of many classes they do not.
         self.glosses_ = not many or count > FEW_CLASSES
         self.ngrams_ = NgramFeatures(fewest=2 if many else 1, bits=MORE_BITS if many else BITS)
-        everything = [*texts, *out_of_scope]
-        self.say(f"reading {len(everything)} texts")
+        given = len(texts) + len(out_of_scope)
+        everything = [*texts, *out_of_scope, *(names.spoken(self.classes_, rows=len(texts)) if self.uses_encoder_ and count > FEW_CLASSES else [])]
+        self.notes_: list[str] = [] if self.uses_encoder_ else ["No text encoder was available: the model rests on n-grams alone."]
+        self.members_: list[Member] = []
+        self.say(f"reading {given} texts")
         states = self.finetune == "auto" and self.uses_encoder_ and upper.FEWEST_ROWS <= len(texts) <= upper.MOST_ROWS and upper.fits()
         material = self._material(everything, self.ngrams_.fit_transform(everything), states=states)
-        all_codes = np.concatenate([codes, np.full(len(out_of_scope), count, dtype=np.int64)])
-        self.head_ = ExemplarHead() if len(everything) <= self.exemplar_limit else LinearHead(seed=self.seed)
+        all_codes = np.concatenate([codes, np.full(len(out_of_scope), count, dtype=np.int64), np.arange(len(everything) - given)])
+        if len(everything) > given and not names.telling(material.rows(slice(0, len(codes))).features, codes, material.rows(slice(given, None)).features):
+            material, all_codes = material.rows(slice(0, given)), all_codes[:given]
+        self.head_ = ExemplarHead() if len(all_codes) <= self.exemplar_limit else LinearHead(seed=self.seed)
         self.say(f"learning: {self.head_.kind} head")
         scores = self.head_.fit(material.features, all_codes, count + bool(len(out_of_scope)))
-        inside, outside = scores[: len(codes)], scores[len(codes) :]
+        inside, outside = scores[: len(codes)], scores[len(codes) : given]
         joined, seen = self._join_members(material.rows(slice(0, len(codes))), codes, inside[:, :count])
         # The head's scores of these rows are of a head without them; no other member is taught what fits no class.
-        strange = self._joined_scores(outside, material.rows(slice(len(codes), None)))
+        strange = self._joined_scores(outside, material.rows(slice(len(codes), given)))
         self.kept_rows_ = [self.kept_rows_[row] for row in seen]
         every_code, codes, nearest = codes, codes[seen], self.head_.nearest_of_exemplars_
         # Classes left out in turn are left out of the head only, so an imagined gate looks at the head only.
         self.gate_sees_all_ = self.blend_ is not None and len(outside) > 0
         inside_signals = self._signals(inside[seen], joined, nearest[seen])
-        outside_signals = self._signals(outside, strange, nearest[len(every_code) :])
+        outside_signals = self._signals(outside, strange, nearest[len(every_code) : given])
         self.gate_ = fitted_gate(
             self.head_,
             every_code,
@@ -149,8 +155,9 @@ class TextClassifier(Stored):
             seed=self.seed,
         )
         inside_score, outside_score = (self.gate_.score(each) if self.gate_ else np.ones(len(each)) for each in (inside_signals, outside_signals))
-        self.calibration_ = Calibration().fit(joined, codes)
-        probabilities = cross_fitted(joined, codes, seed=self.seed)
+        restraint = restraint_for(len(every_code), count)
+        self.calibration_ = Calibration(restraint=restraint).fit(joined, codes)
+        probabilities = cross_fitted(joined, codes, seed=self.seed, restraint=restraint)
         threshold = self.gate_.threshold_ if self.gate_ else 0.0
         self.out_of_sample_ = OutOfSample(
             classes=self.classes_,
@@ -178,8 +185,6 @@ class TextClassifier(Stored):
     def _join_members(self, material: Material, codes: NDArray[np.int64], primary: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Fit the other members and the blend; return the joined scores (r, k) of the rows (r,) no member has seen."""
         count, rows = len(self.classes_), len(codes)
-        self.notes_: list[str] = [] if self.uses_encoder_ else ["No text encoder was available: the model rests on n-grams alone."]
-        self.members_: list[Member] = []
         if rows >= FEWEST_TO_JOIN:
             self.members_ = chosen_members(material, codes, classes=count, owner=self)
         # Rows that a member too slow for folds keeps for judging; the same for all of them.
@@ -201,15 +206,15 @@ class TextClassifier(Stored):
         if reason := next((why for member in self.members_ if (why := getattr(member, "fell_back_", ""))), ""):
             self.notes_.append(reason)
         seen = np.flatnonzero(np.all([~np.isnan(each[:, 0]) for each in scores], axis=0))
-        names = [self.head_.kind, *(member.kind for member in self.members_)]
-        self.candidates_ = {name: float((each[seen].argmax(1) == codes[seen]).mean()) for name, each in zip(names, scores, strict=True)}
+        kinds = [self.head_.kind, *(member.kind for member in self.members_)]
+        self.candidates_ = {name: float((each[seen].argmax(1) == codes[seen]).mean()) for name, each in zip(kinds, scores, strict=True)}
         commonest = int(np.bincount(codes).argmax())
         self.candidates_["baseline: the commonest label"] = float((codes[seen] == commonest).mean())
         self.blend_: Blend | None = None
         if self.members_:
             self.blend_ = Blend().fit([each[seen] for each in scores], codes[seen], material.read[seen])
             primary = self.blend_.join([each[seen] for each in scores], material.read[seen])
-        self.description_ = " + ".join(names)
+        self.description_ = " + ".join(kinds)
         return primary, seen
 
     def predict(self, texts: Sequence[str]) -> Predictions:
@@ -217,8 +222,8 @@ class TextClassifier(Stored):
         parts = [self._predicted(texts[begin : begin + TOGETHER]) for begin in range(0, max(len(texts), 1), TOGETHER)]
         if len(parts) == 1:
             return parts[0]
-        names = ("labels", "confidence", "in_scope", "scope_score", "probabilities", "nearest")
-        return Predictions(classes=self.classes_, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+        fields = ("labels", "confidence", "in_scope", "scope_score", "probabilities", "nearest")
+        return Predictions(classes=self.classes_, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
 
     def _predicted(self, texts: Sequence[str]) -> Predictions:
         material = self._material(texts, self.ngrams_.transform(texts))

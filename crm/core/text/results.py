@@ -17,7 +17,8 @@ class Predictions:
     labels: most probable class (also where out of scope).  confidence: its calibrated probability.
     in_scope: whether the gate lets the text through.  scope_score: its judgement, 0..1.
     probabilities: (n, k) over `classes`, given that the text is in scope.
-    nearest: training row it resembles most, -1 where the model keeps none.
+    nearest: training row it resembles most, -1 where the model keeps none; out-of-scope texts and class names stand behind
+    the examples.
     """
 
     classes: tuple[str, ...]

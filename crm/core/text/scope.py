@@ -24,6 +24,8 @@ EXPECTED_OUT_OF_SCOPE = 0.2
 # Out-of-scope examples tell the share themselves, as far as that can be believed: whoever gives a handful among thousands
 # expects few, but not none, and whoever collects strange messages on purpose does not get that many.
 FEWEST_EXPECTED, MOST_EXPECTED = 0.05, 0.2
+# Texts a class, on average, from which a class may have a bias, and words alone something to add (roster.py).
+FEWEST_OF_A_CLASS = 15
 # Shares of messages handled rightly that differ by less are the same: of 6,500 examples the sampling error is twice that.
 AS_GOOD = 0.002
 
@@ -88,14 +90,23 @@ class Calibration:
         return result
 
 
-def cross_fitted(scores: Floats, codes: NDArray[np.int64], *, seed: int = 0) -> NDArray[np.float64]:
+def restraint_for(rows: int, classes: int) -> float:
+    """Return the restraint of a Calibration; a bias learned from a handful of texts is mostly chance.
+
+    With 10 texts a class a restraint of 30 instead of 1 changes accuracy from 85.8 to 86.8% on banking77's few-shot
+    validation file and from 83.0 to 82.7% on hwu64's.
+    """
+    return 1.0 if rows >= FEWEST_OF_A_CLASS * classes else 30.0
+
+
+def cross_fitted(scores: Floats, codes: NDArray[np.int64], *, seed: int = 0, restraint: float = 1.0) -> NDArray[np.float64]:
     """Return calibrated probabilities of rows that had no part in their calibration, (n, k): what reports rest on."""
     fold = stratified_folds(codes, folds=5, seed=seed)
     result = np.empty(np.shape(scores))
     for number in range(5):
         kept, held_out = fold != number, fold == number
         if held_out.any():
-            result[held_out] = Calibration().fit(scores[kept], codes[kept]).probabilities(scores[held_out])
+            result[held_out] = Calibration(restraint=restraint).fit(scores[kept], codes[kept]).probabilities(scores[held_out])
     return result
 
 
