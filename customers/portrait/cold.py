@@ -98,14 +98,14 @@ class ColdStart:
             p_30=np.clip(buys, 0.0, 1.0),
             orders_30=in_month * 30 / month,
             orders_90=orders * quarter,
-            orders_90_low=low * quarter,
+            orders_90_low=np.minimum(low, orders) * quarter,
             orders_90_high=np.maximum(high, np.ceil(orders)) * max(quarter, 1.0),
             orders_365=orders * year,
             value_30=spend * 30 / self.days,
             value_90=spend * quarter,
             value_365=spend * year,
             value_365_low=np.minimum(spend_low, spend) * year,
-            value_365_high=np.maximum(spend_high, self._dear(near)) * year,
+            value_365_high=np.maximum(np.maximum(spend_high, spend), self._dear(near)) * year,
             bought=(self.orders[near] > 0).sum(axis=1).astype(float),
         )
 

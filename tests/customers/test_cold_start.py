@@ -39,6 +39,23 @@ def test_newcomers_are_told_from_those_who_only_look() -> None:
     assert (told.orders_90_low <= told.orders_90_high).all()
 
 
+def test_an_expectation_lies_within_its_interval_beside_a_whale_and_where_all_neighbours_buy() -> None:
+    random = np.random.default_rng(2)
+    known = np.concatenate([random.uniform(1, 3, 60), random.uniform(200, 300, 340)])
+    orders = np.where(known < 100, 1.0, 0.0)
+    spend = np.where(known < 100, 1.0, 0.0)
+    spend[100] = 100_000.0
+
+    learned = cold.learn(table(known), orders=orders, orders_30=orders, spend=spend, days=90)
+    assert learned is not None
+    told = learned.forecast(table(np.array([2.0, known[100]])))
+
+    assert (told.value_365_low <= told.value_365).all()
+    assert (told.value_365 <= told.value_365_high).all()
+    assert (told.orders_90_low <= told.orders_90).all()
+    assert (told.orders_90 <= told.orders_90_high).all()
+
+
 @pytest.mark.parametrize("count", [0, 10, 59])
 def test_too_few_past_prospects_tell_nothing(count: int) -> None:
     assert cold.learn(table(np.ones(count)), orders=np.ones(count), orders_30=np.ones(count), spend=np.ones(count), days=90) is None
