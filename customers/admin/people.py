@@ -29,7 +29,7 @@ class ConsentInline(FixedInline):
 
 @admin.register(Customer)
 class CustomerAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "email", "country", "stage", "orders_count", "spent", "last_order_at", "last_seen_at", "source")
+    list_display = ("__str__", "email", "country", "stage_told", "orders_count", "spent", "last_order_at", "last_seen_at", "source")
     list_filter = (
         "is_anonymous",
         "profiling_refused",
@@ -77,10 +77,11 @@ class CustomerAdmin(admin.ModelAdmin):
     inlines = (IdentityInline, ConsentInline)
     actions = ("refresh_portraits",)
 
+    # Not "stage": the row has a column of that name, a bare code, which Django would show instead.
     @admin.display(description=_("stage"), ordering="portrait__stage")
-    def stage(self, customer: Customer) -> str:
+    def stage_told(self, customer: Customer) -> str:
         portrait = getattr(customer, "portrait", None)
-        return str(portrait.get_stage_display()) if portrait else formats.MISSING
+        return str(portrait.get_stage_display()) if portrait and portrait.stage else formats.MISSING
 
     @admin.display(description=_("spent"), ordering="spent_amount")
     def spent(self, customer: Customer) -> str:

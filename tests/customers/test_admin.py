@@ -215,3 +215,12 @@ def test_actions_do_what_they_say(client: Client, admin_user: User) -> None:
     assert segment.members_count == 1
     assert Job.objects.get(pk=job.pk).state == JobState.CANCELLED
     assert set(User.objects.filter(is_active=True)) == {admin_user}
+
+
+def test_the_list_tells_the_stage_in_words(client: Client) -> None:
+    PortraitFactory(stage="at_risk", customer=CustomerFactory(stage="at_risk"))
+    client.cookies["django_language"] = "zh-hans"
+
+    page = client.get(reverse("admin:customers_customer_changelist")).content.decode()
+
+    assert '<td class="field-stage_told">流失风险</td>' in page
