@@ -784,10 +784,11 @@ def test_only_those_who_may_import_reach_the_pages(client, source):
 
 
 def test_headings_with_a_word_of_whose_they_are_are_understood():
-    columns = ["Order number", "Order date", "Buyer e-mail", "Shipping country", "Product", "SKU", "Quantity", "Unit price", "Gift wrap"]
+    columns = ["Order number", "Order date", "Buyer name", "Buyer e-mail", "Shipping country", "Product", "SKU", "Quantity", "Unit price", "Gift wrap"]
 
     found = mapping.guess(columns)
 
+    assert found["customer_name"] == "Buyer name"
     assert (found["email"], found["country"], found["product_name"]) == ("Buyer e-mail", "Shipping country", "Product")
     assert "Gift wrap" not in found.values()
     assert mapping.guess(["Shipping name", "Date"]) == {"placed_at": "Date"}
