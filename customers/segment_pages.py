@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -85,10 +86,11 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Who a rule finds right now. error: why the rule cannot be asked, then the rest is empty."""
+    """Who a rule finds right now. error: why the rule cannot be asked and in which condition, then the rest is empty; node: where, as the API says it."""
 
     sentence: str = ""
     error: str = ""
+    node: str = ""
     matched: int = 0
     everyone: int = 0
     reachable: int = 0
@@ -213,6 +215,12 @@ def _trend(segment: Segment, at: datetime) -> Chart:
     return charts.line({_("Members"): counts}, labels=labels, title=title)
 
 
+def _told(wrong: tree.RuleInvalid) -> str:
+    """Return what is wrong and in which condition, counted from one: rules[0].rules[1].value is condition 1.2."""
+    place = ".".join(str(int(index) + 1) for index in re.findall(r"rules\[(\d+)\]", wrong.node))
+    return _("Condition %(place)s: %(reason)s.") % {"place": place, "reason": wrong.reason} if place else f"{wrong.reason[:1].upper()}{wrong.reason[1:]}"
+
+
 def builder_page(*, segment: Segment | None, branch: draft.Branch, at: datetime, error: tree.RuleInvalid | None = None) -> BuilderPage:
     """Return the builder with a draft as it stands; its panel counts, or says what is wrong and where."""
     preview, wrong = Preview(), error
@@ -222,7 +230,7 @@ def builder_page(*, segment: Segment | None, branch: draft.Branch, at: datetime,
         except tree.RuleInvalid as invalid:
             wrong = invalid
     if wrong is not None:
-        preview = Preview(error=wrong.text)
+        preview = Preview(error=_told(wrong), node=wrong.node)
     return BuilderPage(
         segment=segment,
         rules=draft.view(branch, error_node=wrong.node if wrong else "", error=wrong.reason if wrong else ""),

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from babel.dates import format_skeleton
 from django.utils.functional import Promise
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
-from crm.core import charts
+from crm.core import charts, formats
 from crm.core.charts import Chart
 from crm.core.errors import CrmError
 from crm.core.learning import modelstore
@@ -195,7 +196,7 @@ def _weekly(weeks: list[Week]) -> Chart | None:
             gettext("Mean certainty"): [week.confidence for week in ordered],
             gettext("Refused as outside every intent"): [week.refused for week in ordered],
         },
-        labels=[week.monday.isoformat() for week in ordered],
+        labels=[format_skeleton("MMMd", week.monday, locale=formats.locale()) for week in ordered],
         title=gettext("Certainty and refusals by week"),
         label_title=gettext("Week from"),
         show=charts.as_percent,

@@ -209,6 +209,13 @@ for (const kind of ['submit', 'click']) {
   }, true);
 }
 
+// Filters nobody set have no place in an address that people keep and send around.
+document.addEventListener('htmx:configRequest', (event) => {
+  const {verb, formData, elt} = event.detail;
+  if (verb !== 'get' || !elt.matches('form.filters')) return;
+  for (const name of [...formData.keys()]) if (formData.getAll(name).every((value) => value === '')) formData.delete(name);
+});
+
 // Polling parts rest while nobody looks.
 document.addEventListener('htmx:beforeRequest', (event) => {
   const {elt, target} = event.detail;

@@ -1,5 +1,6 @@
 """The frame of every page as a person uses it: keyboard, palette, dialogs, swaps, input methods, language and theme."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -145,6 +146,14 @@ def test_theme_and_language_are_printed_by_the_server(jobs_page: Page) -> None:
     jobs_page.get_by_role("button", name="简体中文").click()
     expect(jobs_page.locator("html")).to_have_attribute("lang", "zh-Hans")
     assert jobs_page.url.endswith("/jobs/")
+
+
+def test_only_filters_that_are_set_stand_in_the_address(jobs_page: Page) -> None:
+    jobs_page.locator("form.filters select").first.select_option(index=1)
+    expect(jobs_page).to_have_url(re.compile(r"/jobs/\?[a-z]+=[a-z.]+$"))
+
+    jobs_page.locator("form.filters select").first.select_option(index=0)
+    expect(jobs_page).to_have_url(re.compile(r"/jobs/$"))
 
 
 def test_compact_rows_are_chosen_once_for_all_tables(jobs_page: Page) -> None:

@@ -190,7 +190,7 @@ def test_the_panel_shows_chance_and_reasons_and_says_when_it_cannot(
     assert "%" in shown
     assert shown.count("<li>") == 4
     if language == "en":
-        assert "earlier purchases in the category: repeatedly. Raises the odds" in shown
+        assert "Earlier purchases in the category: repeatedly. Raises the odds" in shown
         assert "refuses to be profiled" in refused
     assert "tea 1" not in refused
     assert client.get(reverse("customers:likely-panel", args=[10**9])).status_code == 404

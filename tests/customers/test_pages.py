@@ -361,7 +361,8 @@ def test_bad_rule_is_a_400_naming_the_node(marketer: Client, change: dict[str, s
     saved = marketer.post(reverse("segments:new"), RULE | change | {"name": "x", "do": "save"})
 
     assert (live.status_code, saved.status_code) == (400, 400)
-    assert node in live.content.decode()
+    # People read which condition it is; programs read the node.
+    assert f'data-node="{node}">Condition 1: ' in live.content.decode()
     assert not Segment.objects.exists()
 
 

@@ -12,6 +12,8 @@ from crm.core.charts.chart import Chart, Show, Value, as_number, as_percent, emp
 from crm.core.charts.drawing import across, clipped_label, join, tag, text, tooltip
 
 ROW, BAR = 44, 8
+# Columns of a value, such as 24.7%, beside which a label may grow longer; 18% of the narrowest card hold it.
+SHORT_VALUE = 5
 SECOND_LINE = 18
 # A visible sliver for values that are small but not nothing.
 SLIVER = 0.004
@@ -55,7 +57,7 @@ def _row(top: float, height: float, label: str, value: str, drawn: str, told: st
             "g",
             tooltip(told)
             + tag("rect", width="100%", height=height, class_="plot-hit")
-            + clipped_label(label, y=0, share=1.0 if two_lines else 0.7)
+            + clipped_label(label, y=0, share=1.0 if two_lines else 0.82 if drawing.columns_of(value) <= SHORT_VALUE else 0.7)
             + text(value, x="100%", y=14 + (SECOND_LINE if two_lines else 0), role="value", anchor="end")
             + drawn,
             class_="plot-group",
