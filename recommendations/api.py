@@ -107,7 +107,7 @@ class FeedbackViewSet(PartnerViewSet):
 
     source_path = "source"
 
-    @extend_schema(responses={201: FeedbackSerializer, 404: OpenApiTypes.OBJECT})
+    @extend_schema(responses={201: FeedbackSerializer, (404, "application/problem+json"): OpenApiTypes.OBJECT})
     @idempotent
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Store one reaction; the same external_id again is stored once."""

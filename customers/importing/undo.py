@@ -43,7 +43,10 @@ def undo(*, job_id: int) -> Undone:
         returns = rows.execute("DELETE FROM customers_return WHERE import_job_id = %s", [job_id])
         lines = "SELECT l.id FROM customers_orderline l JOIN customers_order o ON o.id = l.order_id WHERE o.import_job_id = %s"
         rows.execute(f"UPDATE customers_returnline SET order_line_id = NULL WHERE order_line_id IN ({lines})", [job_id])  # noqa: S608 - a constant
-        rows.execute("UPDATE customers_return SET order_id = NULL WHERE order_id IN (SELECT id FROM customers_order WHERE import_job_id = %s)", [job_id])
+        # What came back from elsewhere waits for its order again: the file may be imported anew.
+        rows.execute(
+            "UPDATE customers_return r SET order_id = NULL, order_number = o.external_id FROM customers_order o WHERE r.order_id = o.id AND o.import_job_id = %s", [job_id]
+        )
         rows.execute("DELETE FROM customers_orderline WHERE order_id IN (SELECT id FROM customers_order WHERE import_job_id = %s)", [job_id])
         orders = Order.objects.filter(import_job_id=job_id).count()
         # Through the ORM: other apps may point at an order, and Django knows what becomes of that.

@@ -453,6 +453,19 @@ def test_undo_deletes_what_the_import_made_and_keeps_what_others_gave(source, wr
         work.take_back(job_id=job.pk, by=None, at=clock.now())
 
 
+def test_a_refund_told_by_tracking_finds_its_order_again_after_undo_and_import(source, write):
+    job, _ = carry_out(write(GOOD), source)
+    refund = {"type": "track", "event": "Order Refunded", "userId": "u1", "messageId": "m", "properties": {"order_id": "1", "total": 5}}
+    ingest.record_batch(source_id=source.pk, events=[refund], received_at=clock.now())
+
+    work.take_back(job_id=job.pk, by=None, at=clock.now())
+    assert Return.objects.get().order is None
+    carry_out(write(GOOD), source)
+
+    assert Return.objects.get().order.external_id == "1"
+    assert Customer.objects.get(identities__value="u1").spent_amount == Decimal("20.50")
+
+
 def test_undo_removes_people_and_products_that_have_nothing_else(source, write):
     job, _ = carry_out(write(GOOD), source)
 
