@@ -264,8 +264,8 @@ def _is_left_to_next(message: Message, prepared: Draft, later: set[str]) -> bool
         # The visitor is still typing lines; asking back or handing over on the first half would be premature.
         return True
     said = Message.objects.filter(conversation_id=message.conversation_id, seq__gt=message.seq, author=Author.BOT, kind="answer", text=prepared.text)
-    # Two lines of one question have the same answer: once is enough.
-    return prepared.kind == "answer" and Author.BOT in later and said.exists()
+    # Two lines of one question have the same answer: once is enough, unless a person is to follow.
+    return prepared.kind == "answer" and not prepared.then and Author.BOT in later and said.exists()
 
 
 def _remember(conversation: Conversation, prepared: Draft, judged: Triage | None, noted: "Noted") -> None:

@@ -111,7 +111,9 @@ def appended(
     """Insert the row with the next number and move the conversation's state accordingly; the row must be locked."""
     is_visitor = author == Author.VISITOR
     stood = (conversation.state, conversation.agent_id)
-    language = language or (language_of(text, fallback=conversation.language) if is_visitor else conversation.language)
+    # A file's name, IMG_1.jpg, says nothing about the language somebody speaks.
+    shows_language = is_visitor and kind != "file"
+    language = language or (language_of(text, fallback=conversation.language) if shows_language else conversation.language)
     if is_visitor:
         _visitor_wrote(conversation, now)
         conversation.language = language

@@ -94,6 +94,15 @@ def test_a_picture_becomes_a_message_once_and_is_served_in_its_cage(client: Clie
     assert (told["kind"], Conversation.objects.get().handover_reason) == ("handover", "file")
 
 
+def test_the_name_of_a_file_does_not_change_the_language(talk: Conversation) -> None:
+    Conversation.objects.update(language="zh-hans")
+
+    attachments.attach(conversation_id=talk.pk, content=PNG, name="photo.png", client_id="a", now=NOW)
+
+    talk.refresh_from_db()
+    assert (talk.language, talk.messages.get().language) == ("zh-hans", "zh-hans")
+
+
 @pytest.mark.parametrize("content", [b"%PDF-1.7", b"plain words"])
 def test_what_is_no_picture_is_a_download(client: Client, shop: Source, content: bytes) -> None:
     item = send(client, shop, content, name="a.html").json()["items"][0]
