@@ -45,7 +45,8 @@ def undo(*, job_id: int) -> Undone:
         rows.execute(f"UPDATE customers_returnline SET order_line_id = NULL WHERE order_line_id IN ({lines})", [job_id])  # noqa: S608 - a constant
         # What came back from elsewhere waits for its order again: the file may be imported anew.
         rows.execute(
-            "UPDATE customers_return r SET order_id = NULL, order_number = o.external_id FROM customers_order o WHERE r.order_id = o.id AND o.import_job_id = %s", [job_id]
+            "UPDATE customers_return r SET order_id = NULL, order_number = o.external_id FROM customers_order o WHERE r.order_id = o.id AND o.import_job_id = %s",
+            [job_id],
         )
         rows.execute("DELETE FROM customers_orderline WHERE order_id IN (SELECT id FROM customers_order WHERE import_job_id = %s)", [job_id])
         orders = Order.objects.filter(import_job_id=job_id).count()
