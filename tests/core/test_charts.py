@@ -155,7 +155,9 @@ def test_more_of_a_loss_is_not_drawn_as_good_news(low: float, high: float, verdi
 
     assert chart.rows[0][4] == verdict
     assert f'class="{colour}"' in chart.svg
+    # The unit once: a line with three would not fit a phone.
     assert "points" in chart.rows[0][1]
+    assert chart.svg.split("between")[1].split("<")[0].count("points") == 0
 
 
 def test_the_sentence_under_a_picture_of_many_lines_is_for_screen_readers() -> None:

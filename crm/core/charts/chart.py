@@ -61,7 +61,7 @@ as_number = Formatter(full=formats.number, short=formats.compact)
 as_percent = Formatter(full=lambda value: formats.percent(value, 1), short=formats.percent)
 
 # The difference of two rates is no percentage of anything.
-as_points = Formatter(full=formats.points, short=formats.percent)
+as_points = Formatter(full=formats.points, short=lambda value: formats.number(None if value is None else value * 100, 1))
 
 
 def as_money(currency: str) -> Formatter:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from crm.core import formats
 from crm.core.charts import drawing
-from crm.core.charts.chart import Chart, Show, Value, as_number, as_percent, empty, known, plottable, signed
+from crm.core.charts.chart import Chart, Show, Value, as_number, as_percent, as_points, empty, known, plottable, signed
 from crm.core.charts.drawing import across, clipped_label, join, tag, text, tooltip
 
 ROW, BAR = 44, 8
@@ -142,7 +142,7 @@ def lift_interval(rows: Sequence[Interval], *, title: str, show: Show = as_perce
     if not numbers:
         return empty("lift", title, head)
     reach = max(abs(number) for number in numbers) * 1.05 or 1.0
-    scale, height = _Scale([-reach, reach]), 64
+    scale, height = _Scale([-reach, reach]), 82
     drawn, table, sentences = [], [], []
     for index, row in enumerate(rows):
         label, verdict, value = str(row.label), _verdict(row), signed(show, row.estimate)
@@ -152,9 +152,13 @@ def lift_interval(rows: Sequence[Interval], *, title: str, show: Show = as_perce
             mark += tag("line", x1=across(scale(low)), x2=across(scale(high)), y1=31, y2=31, class_="plot-interval")
         if estimate is not None:
             mark += tag("circle", cx=across(scale(estimate)), cy=31, r=5, class_="plot-dot")
-        reach_words = gettext("95%% between %(low)s and %(high)s") % {"low": signed(show, row.low), "high": signed(show, row.high)}
+        # The unit stands with the estimate, and the verdict on a line of its own: all in one would not fit a phone.
+        ends = show.short if show is as_points else show
+        reach_words = gettext("95%% between %(low)s and %(high)s") % {"low": signed(ends, row.low), "high": signed(ends, row.high)}
         marked = tag("g", mark, class_="plot-unclear" if not row.is_clear else "plot-up" if ((estimate or 0) > 0) is row.is_gain else "plot-down")
-        drawn.append(_row(index * height, height, label, value, marked + text(f"{verdict}; {reach_words}", x=0, y=54), f"{label}: {value}, {reach_words}"))
+        drawn.append(
+            _row(index * height, height, label, value, marked + text(verdict, x=0, y=54) + text(reach_words, x=0, y=72), f"{label}: {value}, {reach_words}")
+        )
         table.append((label, value, signed(show, row.low), signed(show, row.high), verdict))
         sentences.append(f"{label}: {value}, {reach_words}; {verdict}.")
     summary = summary or " ".join(sentences)
