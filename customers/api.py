@@ -74,7 +74,7 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
     names = serializers.DictField(child=serializers.CharField(), read_only=True)
-    category: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    category: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
 
     class Meta:
         model = Product

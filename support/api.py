@@ -167,7 +167,7 @@ class ConversationViewSet(mixins.ListModelMixin, PartnerViewSet):
         rows = Message.objects.filter(conversation=self.get_object(), is_note=False)
         return self.get_paginated_response(MessageSerializer(self.paginate_queryset(rows), many=True).data)
 
-    @extend_schema(request=MessageSend, responses={201: MessageSerializer}, operation_id="conversations_send")
+    @extend_schema(request=MessageSend, responses={201: MessageSerializer, 200: MessageSerializer}, operation_id="conversations_send")
     @messages.mapping.post
     @idempotent
     def send(self, request: Request, *args: Any, **kwargs: Any) -> Response:
