@@ -71,7 +71,8 @@ def _row(article: Article, language: str) -> Row:
         intents=[intents.name(name, language) for name in article.intents],
         languages=[LANGUAGE_NAMES[name] for name in LANGUAGES if name in texts],
         missing=[LANGUAGE_NAMES[name] for name in LANGUAGES if name not in texts],
-        versions=" · ".join(str(texts[name].version) for name in LANGUAGES if name in texts),
+        # One number where all languages stand at it.
+        versions=" · ".join(dict.fromkeys(str(texts[name].version) for name in LANGUAGES if name in texts)),
         last_used_at=max(used, default=None),
     )
 

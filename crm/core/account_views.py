@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from crm.core import audit, preferences
 from crm.core.access.roles import require
@@ -69,10 +69,13 @@ def account(request: HttpRequest) -> HttpResponse:
     return _page(request, form=form)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @require("home.view")
 def password(request: HttpRequest) -> HttpResponse:
     """Set another password; this browser stays logged in and every other one has to log in again."""
+    if request.method == "GET":
+        # A refused form leaves this address in the browser; asking for it again, or switching the language, must not fail.
+        return HttpResponseRedirect(reverse("core:account"))
     user: User = request.user  # type: ignore[assignment]
     form = PasswordForm(user, request.POST)
     if not form.is_valid():

@@ -67,3 +67,4 @@ def test_a_refused_password_says_why_and_stays(client, agent, old, first, second
     assert answer.status_code == 422
     assert "field__error" in answer.content.decode()
     assert agent.check_password(OLD)
+    assert client.get("/account/password/")["Location"] == "/account/"
