@@ -23,7 +23,6 @@ from customers.identity import PersonKey
 from customers.importing.faults import FaultFile, Reason
 from customers.importing.lines import CANCELLED, RETURN
 from customers.importing.plan import Plan
-from customers.ingest import turns
 
 # 2,000 orders of 15 lines: about 20 MB and one second a chunk, so that progress moves and a cancel is felt.
 ORDERS_PER_CHUNK = 2_000
@@ -159,7 +158,8 @@ def _chunks() -> Iterator[list[_Staged]]:
 def _record_chunk(chunk: list[_Staged], plan: Plan, source_id: int, currency: str, job_id: int | None, at: datetime, report: ImportReport) -> ImportReport:
     """Return the report with what this chunk added; the one given stays as it is, should the transaction not come through."""
     with transaction.atomic():
-        turns.take_all()
+        # Imports of the same shop at once would end each other; batches of tracking calls are not held up (ingest.turns).
+        locks.take("import")
         found = replace(report, touched=set(report.touched))
         _record(chunk, plan, source_id, currency, job_id, at, found)
     return found

@@ -3,6 +3,9 @@
 A batch makes products, joins people, fills customers, changes orders and recounts totals, in that order; two batches that
 do so with the same rows would sooner or later wait for each other, PostgreSQL would end one after a second, and its sender
 would be told of a failure. So everything a batch speaks of is locked at its beginning, in one order for all.
+
+A chunk of an import speaks of thousands of people for a second or more, and a shop's visitors must not wait for it: imports
+take turns with each other only, and where one meets a batch the wrong way round, the one that PostgreSQL ends runs again.
 """
 
 from collections.abc import Iterable
@@ -26,11 +29,6 @@ def take(names: Iterable[str]) -> None:
         """,
         [_FIRST, LOCKS, list(names)],
     )
-
-
-def take_all() -> None:
-    """Wait until no other batch is under way: for imports, whose chunks speak of thousands of names."""
-    rows.query("SELECT count(pg_advisory_xact_lock(%s + number)) FROM generate_series(0, %s) AS number", [_FIRST, LOCKS - 1])
 
 
 def hold_customers(*, source_id: int, customer_ids: Iterable[int], order_numbers: Iterable[str]) -> None:
