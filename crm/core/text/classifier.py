@@ -24,7 +24,7 @@ from crm.core.text.heads import ExemplarHead, LinearHead, TextFeatures
 from crm.core.text.members import Material
 from crm.core.text.ngrams import BITS, MANY_TEXTS, MORE_BITS, NgramFeatures, clean
 from crm.core.text.results import Explanation, OutOfSample, Predictions
-from crm.core.text.roster import FEW_CLASSES, Member, chosen_members
+from crm.core.text.roster import FEW_CLASSES, Member, chosen_members, upper_layers
 from crm.core.text.scope import OF_ALL, Calibration, cross_fitted, expected_share, restraint_for, signals
 from crm.core.text.stored import Stored
 from crm.core.text.upper import UpperLayersMember
@@ -127,8 +127,8 @@ class TextClassifier(Stored):
         self.notes_: list[str] = [] if self.uses_encoder_ else ["No text encoder was available: the model rests on n-grams alone."]
         self.members_: list[Member] = []
         self.say(f"reading {given} texts")
-        states = self.finetune == "auto" and self.uses_encoder_ and upper.FEWEST_ROWS <= len(texts) <= upper.MOST_ROWS and upper.fits()
-        material = self._material(everything, self.ngrams_.fit_transform(everything), states=states)
+        layers = upper_layers(texts, classes=count, owner=self) if self.finetune == "auto" and self.uses_encoder_ else 0
+        material = self._material(everything, self.ngrams_.fit_transform(everything), layers=layers)
         all_codes = np.concatenate([codes, np.full(len(out_of_scope), count, dtype=np.int64), np.arange(len(everything) - given)])
         if len(everything) > given and not names.telling(material.rows(slice(0, len(codes))).features, codes, material.rows(slice(given, None)).features):
             material, all_codes = material.rows(slice(0, given)), all_codes[:given]
@@ -258,20 +258,21 @@ class TextClassifier(Stored):
         material = self._material(texts, self.ngrams_.transform(texts))
         return self.calibration_.logits(self._joined_scores(self.head_.scores(material.features)[0], material))
 
-    def _material(self, texts: Sequence[str], ngrams: Any, *, states: bool | None = None) -> Material:
-        """Return what the head and the members look at. states: with the encoder's token states; None = as the members need."""
+    def _material(self, texts: Sequence[str], ngrams: Any, *, layers: int | None = None) -> Material:
+        """Return what the head and the members look at. layers: with the token states so many upper layers go on from; None = as the members need."""
         words_from = self.ngrams_.words_from
         if not self.uses_encoder_:
             weight = np.zeros(len(texts), dtype=np.float32)
             return Material(texts=texts, features=TextFeatures(vectors=None, weight=weight, ngrams=ngrams), middle=None, words_from=words_from)
         if encoder.encoder_info().fingerprint != self._encoder_print:
             raise EncoderChanged("The text encoder has changed since this model was trained; retrain the model.")
-        wanted = any(isinstance(member, UpperLayersMember) for member in self.members_) if states is None else states
-        found = encoder.read(texts, skip_glossed=not self.glosses_, states_at=upper.states_at() if wanted else None)
+        if layers is None:
+            layers = next((member.layers for member in self.members_ if isinstance(member, UpperLayersMember)), 0)
+        found = encoder.read(texts, skip_glossed=not self.glosses_, states_at=upper.states_at(layers) if layers else None)
         # Squared: half-known text is mostly noise to the encoder (leave-one-out on the shipped Chinese intents).
         weight = (self.encoder_weight * found.known**2).astype(np.float32)
         features = TextFeatures(vectors=found.vectors, weight=weight, ngrams=ngrams)
-        return Material(texts=texts, features=features, middle=found.middle, words_from=words_from, states=found.states)
+        return Material(texts=texts, features=features, middle=found.middle, words_from=words_from, states=found.states, layers=layers)
 
     def parameters(self) -> dict[str, Any]:
         """Return what was chosen in training, as JSON: weights of the members, threshold and what it promised."""

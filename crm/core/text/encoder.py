@@ -70,7 +70,7 @@ def read(texts: Sequence[str], *, skip_glossed: bool = False, states_at: int | N
     """Return all that one pass says of the texts; raises EncoderMissing or EncoderCorrupt.
 
     skip_glossed: leave out texts it would read through a gloss only; their rows and what it knows of them are 0.
-    states_at: the layer after which token states are wanted, counted from 1.
+    states_at: the layer after which token states are wanted, counted from 1; 0 = the embeddings.
     """
     loaded = _loaded()
     if not (skip_glossed and loaded.glosses):

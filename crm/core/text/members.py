@@ -6,7 +6,7 @@ judged, `scores(material)`, and `to_tensors`, `to_config`, `from_tensors`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -32,7 +32,8 @@ class Material:
     """texts: as given.  features: see TextFeatures.  middle: (n, d) states two thirds up the encoder, None without one.
 
     words_from: the first n-gram column that stands for words; those before it stand for characters.
-    states: per text its token states (t, d) after the layer upper.py goes on from; empty where nothing needs them.
+    states: per text its token states (t, d), which the uppermost `layers` layers of upper.py go on from; empty where nothing
+    needs them.
     """
 
     texts: Sequence[str]
@@ -40,10 +41,11 @@ class Material:
     middle: Floats | None
     words_from: int
     states: Sequence[NDArray[np.float16]] = ()
+    layers: int = 0
 
     def rows(self, index: slice) -> Material:
         middle = None if self.middle is None else self.middle[index]
-        return Material(texts=self.texts[index], features=self.features.rows(index), middle=middle, words_from=self.words_from, states=self.states[index])
+        return replace(self, texts=self.texts[index], features=self.features.rows(index), middle=middle, states=self.states[index])
 
     @property
     def read(self) -> NDArray[np.bool_]:

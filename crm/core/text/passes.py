@@ -92,7 +92,7 @@ class Encoder:
         return vectors, known
 
     def encode_all(self, texts: Sequence[str], *, states_at: int | None = None) -> tuple[Vectors, NDArray[np.float32], Vectors, States]:
-        """Return vectors, known shares, mean middle states, and each text's token states after layer `states_at`.
+        """Return vectors, known shares, mean middle states, and each text's token states after layer `states_at`, 0 = the embeddings.
 
         States are (tokens, dimension), at most LONGEST_STATES tokens; none where no layer is named. They are not
         remembered: a text whose states are wanted is always read anew.

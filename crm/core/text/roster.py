@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from crm.core.text import upper
+from crm.core.text import encoder, upper
 from crm.core.text.conv import ConvolutionMember
 from crm.core.text.finetuned import FinetunedMember
 from crm.core.text.members import Material, NgramMember, ToneMember
@@ -12,6 +12,8 @@ from crm.core.text.scope import FEWEST_OF_A_CLASS
 from crm.core.text.upper import UpperLayersMember
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 # Up to this many classes the tone of a text may be what is asked for.
@@ -41,6 +43,24 @@ class Member(Protocol):
 KINDS: dict[str, type[Member]] = {kind.kind: kind for kind in (NgramMember, ToneMember, ConvolutionMember, UpperLayersMember, FinetunedMember)}
 
 
+def upper_layers(texts: Sequence[str], *, classes: int, owner: Any) -> int:
+    """Return how many of the encoder's layers to train, from the top, 0 = none; why they are left alone is noted.
+
+    Of few classes all of them, where this machine is quick enough, else as of many.
+    """
+    taught = [text for text in texts if owner.glosses_ or encoder.reads(text)]
+    if not (upper.FEWEST_ROWS <= len(taught) <= upper.MOST_ROWS and upper.fits()):
+        return 0
+    # Of a few bare passes; by layers it is proportional.
+    seconds = upper.seconds_needed(taught, upper.TRAINED)
+    depths = [upper.all_layers(), upper.TRAINED] if classes <= FEW_CLASSES else [upper.TRAINED]
+    for layers in depths:
+        if seconds * layers / upper.TRAINED <= AFFORDABLE_SECONDS:
+            return layers
+    owner.notes_.append(f"The encoder's upper layers were left as they are: training them would take about {seconds:.0f} s here.")
+    return 0
+
+
 def chosen_members(material: Material, codes: NDArray[Any], *, classes: int, owner: Any) -> list[Member]:
     """Return the members to fit, by what is known before any of them is: rows, classes, languages and settings."""
     few, rows = classes <= FEW_CLASSES, len(codes)
@@ -53,12 +73,8 @@ def chosen_members(material: Material, codes: NDArray[Any], *, classes: int, own
         members.append(ToneMember(seed=owner.seed))
     if few and rows - read >= FEWEST_TO_CONVOLVE:
         members.append(ConvolutionMember(seed=owner.seed, say=owner.say))
-    if material.states and read >= upper.FEWEST_ROWS:
-        seconds = upper.seconds_needed([text for text, states in zip(material.texts, material.states, strict=True) if len(states)])
-        if seconds <= AFFORDABLE_SECONDS:
-            members.append(UpperLayersMember(seed=owner.seed, seconds=MOST_SECONDS, say=owner.say))
-        else:
-            owner.notes_.append(f"The encoder's upper layers were left as they are: training them would take about {seconds:.0f} s here.")
+    if material.layers and read >= upper.FEWEST_ROWS:
+        members.append(UpperLayersMember(layers=material.layers, seed=owner.seed, seconds=MOST_SECONDS, say=owner.say))
     if owner.finetune is True and read > rows / 2:
         members.append(FinetunedMember(base=owner.base, seed=owner.seed, folder=owner.folder, say=owner.say, cancelled=owner.cancelled))
     elif owner.finetune is True:

@@ -8,8 +8,9 @@ from scipy import sparse
 
 from crm.core.text.heads import TextFeatures
 from crm.core.text.members import Material, NgramMember
-from crm.core.text.roster import chosen_members
+from crm.core.text.roster import chosen_members, upper_layers
 from crm.core.text.scope import FEWEST_OF_A_CLASS, Calibration, restraint_for
+from crm.core.text.upper import TRAINED
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,19 @@ def test_words_alone_join_where_they_are_all_there_is_or_have_enough_to_learn_fr
     members = chosen_members(material, codes, classes=classes, owner=owner)
 
     assert any(isinstance(member, NgramMember) for member in members) == joins
+
+
+@pytest.mark.parametrize(
+    ("classes", "rows", "seconds", "layers"),
+    [(2, 1_000, 100.0, 6), (2, 1_000, 300.0, 3), (2, 1_000, 500.0, 0), (77, 1_000, 100.0, 3), (2, 999, 1.0, 0), (2, 20_001, 1.0, 0)],
+)
+def test_the_tone_of_texts_is_taught_to_all_layers_where_the_machine_is_quick_enough(classes, rows, seconds, layers, monkeypatch):
+    monkeypatch.setattr("crm.core.text.encoder.reads", lambda _text: True)
+    monkeypatch.setattr("crm.core.text.upper.seconds_needed", lambda _texts, layers: seconds * layers / TRAINED)
+    owner = SimpleNamespace(notes_=[], glosses_=False)
+
+    assert upper_layers(["a"] * rows, classes=classes, owner=owner) == layers
+    assert bool(owner.notes_) == (seconds == 500.0)
 
 
 def test_few_texts_a_class_teach_no_bias_of_its_own():

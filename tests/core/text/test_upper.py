@@ -20,12 +20,13 @@ def fitted() -> TextClassifier:
         return TextClassifier(finetune="auto").fit(texts, labels, outside)
 
 
-def test_untrained_they_go_on_where_the_encoder_left_off():
+@pytest.mark.parametrize("layers", [3, 6])
+def test_untrained_they_go_on_where_the_encoder_left_off(layers):
     texts = ["where is my parcel", "I would like to know what became of the lamp that I ordered two weeks ago"]
-    found = encoder.read(texts, states_at=upper.states_at())
-    shape = {"width": 384, "heads": 12, "inner": 1536, "epsilon": 1e-12, "layers": upper.TRAINED, "classes": 2}
+    found = encoder.read(texts, states_at=upper.states_at(layers))
+    shape = {"width": 384, "heads": 12, "inner": 1536, "epsilon": 1e-12, "layers": layers, "classes": 2}
     network = upper._network(shape)
-    network.layers.load_state_dict(upper._copied(encoder.parts()[0]))
+    network.layers.load_state_dict(upper._copied(encoder.parts()[0], layers))
 
     again = upper._run(network, found.states, network.direction)
 
@@ -61,7 +62,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(fitted):
 def test_training_leaves_the_encoder_and_the_thread_count_as_they_were(fitted):
     before, threads = encoder.encode(["where is my parcel"]), torch.get_num_threads()
     member = UpperLayersMember(epochs=1)
-    material = fitted._material(["a b", "c d", "e f", "g h"], fitted.ngrams_.transform(["a b", "c d", "e f", "g h"]), states=True)
+    material = fitted._material(["a b", "c d", "e f", "g h"], fitted.ngrams_.transform(["a b", "c d", "e f", "g h"]), layers=6)
     member.fit(material, np.array([0, 1, 0, 1]), 2, np.array([False, False, False, True]))
     encoder.forget_vectors()
 
@@ -84,7 +85,7 @@ def test_a_machine_that_is_too_slow_or_too_few_rows_leave_them_out(name, value, 
 def test_training_that_takes_too_long_is_given_up_and_said(monkeypatch):
     monkeypatch.setattr("crm.core.text.classifier.FEWEST_TO_JOIN", 50)
     monkeypatch.setattr("crm.core.text.upper.FEWEST_ROWS", 50)
-    monkeypatch.setattr("crm.core.text.upper.seconds_needed", lambda _texts: 0.0)
+    monkeypatch.setattr("crm.core.text.upper.seconds_needed", lambda _texts, _layers: 0.0)
     monkeypatch.setattr("crm.core.text.roster.MOST_SECONDS", 1e-9)
 
     model = TextClassifier(finetune="auto").fit(*toy())
