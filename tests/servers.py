@@ -1,7 +1,7 @@
 """A real web server as a child process, to be killed and started again by the test that uses it."""
 
 import contextlib
-import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,8 +17,12 @@ START_SECONDS = 60.0
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 nobody listens on, below the range from which the kernel takes outgoing ports."""
-    for candidate in range(18_000 + os.getpid() % 5_000, 32_000):
+    """Return a port of 127.0.0.1 nobody listens on, below the range from which the kernel takes outgoing ports.
+
+    Drawn by chance: tests beside one another that count up from near numbers meet before either has begun to listen.
+    """
+    for _ in range(1_000):
+        candidate = 18_000 + secrets.randbelow(14_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", candidate))
             return candidate

@@ -242,12 +242,12 @@ def test_the_encoding_is_told_by_letters_far_behind_the_beginning(source, write)
 
 
 def test_a_gzip_file_that_ends_too_early_keeps_the_rows_before_its_end(source, write):
-    lines = "".join(f"{number},2026-01-05,P{number},1,{number},u{number},x\n" for number in range(200_000))
+    lines = "".join(f"{number},2026-01-05,P{number},1,{number},u{number},x\n" for number in range(40_000))
 
-    job, report = carry_out(write(gzip.compress((HEADER + lines).encode())[:-100_000], "orders.csv.gz"), source)
+    job, report = carry_out(write(gzip.compress((HEADER + lines).encode())[:-20_000], "orders.csv.gz"), source)
 
     assert job.state == "done"
-    assert report.orders_new > 10_000
+    assert report.orders_new > 5_000
     assert report.reasons[0].reason.startswith("the file ends in the middle")
 
 
