@@ -81,10 +81,13 @@ def epochs_for(rows: int) -> int:
 
 
 class UpperLayersMember:
-    """layers: how many are trained, from the top.  epochs: passes over the rows, 0 = by their number.  seconds: after which
-    it gives up, 0 = never.  say: told of progress.
+    """layers: how many are trained, from the top.  epochs: passes over the rows, 0 = by their number.  say: told of progress.
 
-    After `fit`: `arrays_`, the trained layers' and the new layer's weights by name, and `shape_`, what they are made of.
+    seconds: it may take, 0 = any.  On a machine too slow for all passes the steps shrink to nothing by then all the same, and
+    what was learned is kept; with less than one pass it gives up.  Only there does the result depend on the machine.
+
+    After `fit`: `arrays_`, the trained layers' and the new layer's weights by name, `shape_`, what they are made of, and
+    `fell_back_`, why there were fewer passes than wanted, '' where there were not.
     Texts the encoder gave no states for score 0 everywhere.
     """
 
@@ -97,6 +100,7 @@ class UpperLayersMember:
         self.seconds = seconds
         self.seed = seed
         self.say = say
+        self.fell_back_ = ""
 
     def fit(self, material: Material, codes: Codes, classes: int, held_out: NDArray[np.bool_]) -> Floats:
         import torch
@@ -153,7 +157,11 @@ class UpperLayersMember:
         network.train()
         for epoch in range(epochs):
             for part in _by_length(states, generator):
-                scale = min((step + 1) / max(1.0, WARMUP * steps), (steps - step) / (steps * (1 - WARMUP)))
+                gone = max(step / steps, (time.monotonic() - began) / self.seconds if self.seconds else 0.0)
+                if gone >= 1.0:
+                    self._stop(passes=step * epochs / steps, epochs=epochs)
+                    return
+                scale = min((step + 1) / max(1.0, WARMUP * steps), (1 - gone) / (1 - WARMUP))
                 for group in optimizer.param_groups:
                     group["lr"] = group["base"] * scale
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
@@ -164,10 +172,14 @@ class UpperLayersMember:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 step += 1
-                if 0 < self.seconds < time.monotonic() - began:
-                    raise FinetuneCancelled(f"Training the upper layers took longer than {self.seconds:.0f} s.")
             if self.say:
                 self.say(f"upper layers: pass {epoch + 1} of {epochs}, {time.monotonic() - began:.0f} s")
+
+    def _stop(self, *, passes: float, epochs: int) -> None:
+        """Keep what the time allowed, and say so. Raises FinetuneCancelled where that is next to nothing."""
+        if passes < 1:
+            raise FinetuneCancelled(f"Training the upper layers took longer than {self.seconds:.0f} s.")
+        self.fell_back_ = f"The encoder's upper layers were trained for {passes:.1f} of {epochs} passes: this machine was slower than it seemed."
 
     def scores(self, material: Material) -> Floats:
         return self._scores(_states_of(material))

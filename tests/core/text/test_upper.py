@@ -92,3 +92,19 @@ def test_training_that_takes_too_long_is_given_up_and_said(monkeypatch):
 
     assert any("given up" in note for note in model.notes_)
     assert model.predict(["where is my parcel"]).labels.tolist() == ["status"]
+
+
+def test_training_that_runs_out_of_time_keeps_what_it_learned_and_says_so(fitted, monkeypatch):
+    seconds = iter(range(10_000))
+    monkeypatch.setattr("crm.core.text.upper.time.monotonic", lambda: float(next(seconds)))
+    texts = [f"where is parcel {number}" if number % 2 else f"refund my money {number}" for number in range(64)]
+    codes = np.arange(64) % 2
+    material = fitted._material(texts, fitted.ngrams_.transform(texts), layers=3)
+    judged = np.arange(64) >= 48
+    # Two batches a pass; the clock ticks with every look at it, once a batch.
+    member = UpperLayersMember(epochs=8, seconds=9.0)
+
+    scores = member.fit(material, codes, 2, judged)
+
+    assert "of 8 passes" in member.fell_back_
+    assert (scores[judged].argmax(1) == codes[judged]).mean() > 0.9
