@@ -155,7 +155,8 @@ class TextClassifier(Stored):
             seed=self.seed,
         )
         inside_score, outside_score = (self.gate_.score(each) if self.gate_ else np.ones(len(each)) for each in (inside_signals, outside_signals))
-        restraint = restraint_for(len(every_code), count)
+        # By the rows it is learned from: where a member kept rows out of its learning, those alone.
+        restraint = restraint_for(len(codes), count)
         self.calibration_ = Calibration(restraint=restraint).fit(joined, codes)
         probabilities = cross_fitted(joined, codes, seed=self.seed, restraint=restraint)
         threshold = self.gate_.threshold_ if self.gate_ else 0.0

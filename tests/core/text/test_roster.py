@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from crm.core.text.classifier import TextClassifier
 from crm.core.text.heads import TextFeatures
 from crm.core.text.members import Material, NgramMember
 from crm.core.text.roster import chosen_members, upper_layers
@@ -51,3 +52,36 @@ def test_few_texts_a_class_teach_no_bias_of_its_own():
     free = Calibration(restraint=restraint_for(12 * FEWEST_OF_A_CLASS, 12)).fit(scores, codes)
 
     assert np.abs(restrained.bias_).max() < 0.1 < np.abs(free.bias_).max()
+
+
+def test_a_bias_is_learned_as_far_as_the_rows_kept_out_of_learning_allow(monkeypatch):
+    """A slow member judges one row in seven: of 20 texts a class 3, too few for a bias of the class's own."""
+
+    class Slow:
+        kind, needs_held_out = "slow", True
+
+        def fit(self, material, codes, classes, held_out):
+            scores = np.full((len(codes), classes), np.nan, dtype=np.float32)
+            scores[held_out] = np.random.default_rng(0).normal(size=(int(held_out.sum()), classes))
+            return scores
+
+        def scores(self, material):
+            return np.zeros((len(material.texts), 10), dtype=np.float32)
+
+    given = []
+
+    class Noted(Calibration):
+        def __init__(self, *, restraint: float) -> None:
+            given.append(restraint)
+            super().__init__(restraint=restraint)
+
+    monkeypatch.setattr("crm.core.text.classifier.Calibration", Noted)
+    texts = [f"{word} number {count}" for word in "abcdefghij" for count in range(20)]
+    labels = [text[0] for text in texts]
+
+    TextClassifier(use_encoder=False).fit(texts, labels)
+    monkeypatch.setattr("crm.core.text.classifier.chosen_members", lambda *_given, **_named: [Slow()])
+    TextClassifier(use_encoder=False).fit(texts, labels)
+
+    assert given == [restraint_for(200, 10), restraint_for(29, 10)]
+    assert given[0] < given[1]
