@@ -213,7 +213,7 @@ class TextClassifier(Stored):
         self.candidates_["baseline: the commonest label"] = float((codes[seen] == commonest).mean())
         self.blend_: Blend | None = None
         if self.members_:
-            self.blend_ = Blend().fit([each[seen] for each in scores], codes[seen], material.read[seen])
+            self.blend_ = Blend().fit(scores, codes, material.read)
             primary = self.blend_.join([each[seen] for each in scores], material.read[seen])
         self.description_ = " + ".join(kinds)
         return primary, seen
