@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from crm.core.errors import CrmError
-from crm.core.learning.evaluation import Figure, auroc
+from crm.core.learning.evaluation import Figure, auroc, bootstrap
 from customers.ml.tabular.columns import is_missing, level_of, number
 
 if TYPE_CHECKING:
@@ -217,8 +217,10 @@ def _share(flag: NDArray[Any], rows: Bools) -> float:
 
 
 def _interval(value: Callable[[Bools, Bools, NDArray[np.str_]], float], label: Bools, selected: Bools, group: NDArray[np.str_], *, seed: int) -> Figure:
-    generator = np.random.default_rng(seed)
-    drawn = np.array([value(label[rows], selected[rows], group[rows]) for rows in generator.integers(0, len(label), (RESAMPLES, len(label)))])
-    known = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-    return Figure(value=value(label, selected, group), low=float(low), high=float(high), rows=len(label))
+    def finite(label: Bools, selected: Bools, group: NDArray[np.str_]) -> float:
+        # Of a draw without a single selected one a quotient says nothing.
+        drawn = value(label, selected, group)
+        return drawn if np.isfinite(drawn) else float("nan")
+
+    found = bootstrap(finite, label, selected, group, resamples=RESAMPLES, seed=seed)
+    return replace(found, value=value(label, selected, group))

@@ -70,6 +70,25 @@ def test_bootstrap_interval_holds_the_value_and_narrows_with_rows():
     assert np.isnan(evaluation.bootstrap(np.mean, []).value)
 
 
+def test_bootstrap_of_very_many_rows_draws_some_and_tells_the_same_interval(monkeypatch):
+    values, weights = np.random.default_rng(0).normal(size=(2, 20_000))
+    drawn: list[int] = []
+
+    def measure(one: np.ndarray, other: np.ndarray) -> float:
+        drawn.append(len(one))
+        return float((one + other).mean())
+
+    whole = evaluation.bootstrap(measure, values, weights, resamples=1_000)
+    monkeypatch.setattr(evaluation, "MOST_DRAWN", 2_000)
+    some = evaluation.bootstrap(measure, values, weights, resamples=1_000)
+
+    assert some.value == whole.value
+    assert some.rows == 20_000
+    assert drawn[-1] == 2_000
+    # The standard error of the sum's mean is 0.01; an end of a 95% interval from 1,000 draws is known to a tenth of that.
+    assert (some.low, some.high) == pytest.approx((whole.low, whole.high), abs=0.004)
+
+
 @pytest.mark.parametrize(
     ("challenger", "champion", "baseline", "higher", "promote"),
     [
