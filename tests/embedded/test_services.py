@@ -8,6 +8,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import psycopg
@@ -230,3 +231,26 @@ def test_root_runs_the_servers_as_somebody_else_without_touching_its_own_folders
         assert closed.stat().st_mode & 0o777 == 0o700
     finally:
         embedded.stop_all(data_dir)
+
+
+@pytest.mark.parametrize(
+    ("memory", "free", "cache", "log"),
+    [(1_024, 5_000, "256MB", "1024MB"), (24_576, 30_000, "1536MB", "3000MB"), (262_144, 900_000, "2048MB", "6144MB")],
+)
+def test_the_database_takes_its_share_of_the_machine_within_limits(memory, free, cache, log, tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{memory << 20}\n")
+    monkeypatch.setattr(postgres, "CONTAINER_LIMITS", (tmp_path / "absent", limit))
+    monkeypatch.setattr(postgres.os, "sysconf", lambda name: 1 << 40 if name == "SC_PHYS_PAGES" else 4_096)
+    monkeypatch.setattr(postgres.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free << 20))
+
+    assert postgres.sized(tmp_path / "not" / "made" / "yet") == {"shared_buffers": cache, "max_wal_size": log}
+
+
+def test_a_container_without_a_limit_has_the_machine_s_memory(tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    limit.write_text("max\n")
+    monkeypatch.setattr(postgres, "CONTAINER_LIMITS", (limit,))
+    monkeypatch.setattr(postgres.os, "sysconf", lambda name: 8 << 18 if name == "SC_PHYS_PAGES" else 4_096)
+
+    assert postgres.sized(tmp_path)["shared_buffers"] == "512MB"
