@@ -84,10 +84,27 @@ def unhurried_commits() -> Iterator[None]:
     Commits reach the disk in their order, within a second: a crash of the server loses the last of them whole, and whoever
     finds a later commit on disk finds the earlier ones too.
     """
-    execute("SET synchronous_commit = off")
+    with _set("synchronous_commit", "off"):
+        yield
+
+
+@contextmanager
+def single_handed() -> Iterator[None]:
+    """Let queries inside the block run in one process: for work that is shared among workers already.
+
+    The database's helpers would take the cores from the other workers and from the pages, and their beginning costs time.
+    """
+    with _set("max_parallel_workers_per_gather", "0"):
+        yield
+
+
+@contextmanager
+def _set(name: str, value: str) -> Iterator[None]:
+    """Have a setting of our own, not of input, in this session inside the block."""
+    execute(f"SET {name} = {value}")
     try:
         yield
     finally:
         # A broken transaction takes the setting back by itself, as a lost connection does.
         if not connection.needs_rollback and connection.is_usable():
-            execute("RESET synchronous_commit")
+            execute(f"RESET {name}")

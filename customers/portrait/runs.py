@@ -85,7 +85,7 @@ def work(job_id: int) -> int:
     yardstick = replace(yardstick, versions=dict(models.versions))
     # Two ranges a minute are hundreds of megabytes of log to wait for, and a range lost with the server is due again: that it
     # is done is written after it, so never without it.
-    with rows.unhurried_commits():
+    with rows.unhurried_commits(), rows.single_handed():
         done = _take_ranges(job_id, yardstick, models)
     _close(job_id)
     return done

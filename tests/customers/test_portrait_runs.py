@@ -76,11 +76,16 @@ def test_run_is_a_job_that_ends_and_tells_the_others(shop: World, django_capture
     assert [event.customers for event in heard] == [12]
 
 
-def test_ranges_do_not_wait_for_the_disk_and_the_end_does(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[str] = []
+@pytest.mark.parametrize(
+    ("setting", "in_a_range", "otherwise"), [("synchronous_commit", "off", "on"), ("max_parallel_workers_per_gather", "0", "2")], ids=["disk", "cores"]
+)
+def test_ranges_wait_for_no_disk_and_take_one_core_and_the_end_does_not(
+    setting: str, in_a_range: str, otherwise: str, shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
 
     def ask(*_whatever: Any, **_asked: Any) -> int:
-        waits.extend(str(row[0]) for row in rows.query("SHOW synchronous_commit"))
+        found.extend(str(row[0]) for row in rows.query(f"SHOW {setting}"))
         return 0
 
     monkeypatch.setattr(portrait, "refresh_range", ask)
@@ -90,7 +95,7 @@ def test_ranges_do_not_wait_for_the_disk_and_the_end_does(shop: World, monkeypat
 
     runs.work(job.pk)
 
-    assert waits == ["off", "off", "off", "on"]
+    assert found == [in_a_range] * 3 + [otherwise]
 
 
 def test_killed_worker_leaves_what_it_did_and_the_next_one_does_the_rest(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
