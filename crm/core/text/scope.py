@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 EXPECTED_OUT_OF_SCOPE = 0.2
 # Out-of-scope examples tell the share themselves, as far as that can be believed: whoever gives a handful among thousands
 # expects few, but not none, and whoever collects strange messages on purpose does not get that many.
-FEWEST_EXPECTED, MOST_EXPECTED = 0.05, 0.2
+# On clinc150's validation part (100 examples among 15,000) 2% give 97.0% in scope and 83% recall, 5% give 96.3 and 92%.
+FEWEST_EXPECTED, MOST_EXPECTED = 0.02, 0.2
 # Texts a class, on average, from which a class may have a bias, and words alone something to add (roster.py).
 FEWEST_OF_A_CLASS = 15
 # Shares of messages handled rightly that differ by less are the same: of 6,500 examples the sampling error is twice that.
