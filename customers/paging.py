@@ -154,10 +154,11 @@ class Question:
 
 
 def page(question: Question, order: Order, *, size: int, after: str | None = None, before: str | None = None) -> Slice:
-    """Return `size` of the people, from the beginning or beside a place; three to seven statements."""
-    ids, about = _counted(question)
+    """Return `size` of the people, from the beginning or beside a place; three to eight statements."""
+    near = question.few() if question.few is not None and _is_large() else None
+    ids, about = _counted(question, near)
     # People with a part of the name in common stand together in the order of names: a walk may pass everybody else first.
-    many = question.people if order.key == "name" else question.walked
+    many = near if near is not None else question.people if order.key == "name" else question.walked
     people = many if ids is None else Customer.objects.filter(Among("pk", ids))
     total = about if ids is None else len(ids)
     back = read_place(before, order)
@@ -176,32 +177,32 @@ def page(question: Question, order: Order, *, size: int, after: str | None = Non
     )
 
 
-def _counted(question: Question) -> tuple[list[int] | None, int]:
-    """Return (ids, 0) of people who are few, (None, about how many) of people who are many."""
+def _counted(question: Question, near: QuerySet[Customer] | None) -> tuple[list[int] | None, int]:
+    """Return (ids, 0) of people who are few, (None, about how many) of people who are many.  near: the same people begun with few."""
     known: int | None = cache.get(_key(question.text))
     if known is not None:
         return None, known
     about, most = 0, MOST_COUNTED
-    people = question.people
+    people = question.people if near is None else near
     if question.is_plain:
         planned = _planned(people)
         about = rounded(planned, figures=2) if planned > 2 * most else 0
-    elif _planned(Customer.objects.people()) > LARGE_SHOP:
-        near = question.few() if question.few else None
-        if near is not None:
-            people = near
-        else:
-            most = MOST_COUNTED_DEAR
-            about = _estimate(question.walked)
+    elif near is None and _is_large():
+        most = MOST_COUNTED_DEAR
+        about = _estimate(question.walked)
     if about <= 2 * most:
         # One array: as rows, ten thousand ids keep Python's collector of garbage busy for 100 ms now and then.
         ids: list[int] = people.order_by()[: most + 1].aggregate(ids=ArrayAgg("pk"))["ids"] or []
         if len(ids) <= most:
             return ids, 0
-        about = about or _estimate(question.walked)
+        about = about or (_estimate(question.walked) if near is None else rounded(near.count(), figures=2))
     about = max(about, most)
     cache.set(_key(question.text), about, ESTIMATE_SECONDS)
     return None, about
+
+
+def _is_large() -> bool:
+    return _planned(Customer.objects.people()) > LARGE_SHOP
 
 
 def _walk(people: QuerySet[Customer], order: Order, start: Place | None, size: int, *, back: bool) -> list[Place]:

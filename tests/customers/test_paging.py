@@ -3,9 +3,11 @@
 import random
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.db.models import Q
 
@@ -171,8 +173,23 @@ def test_buyers_are_few_or_too_many_to_begin_with(monkeypatch: pytest.MonkeyPatc
 
     assert buyers.few(product_id=world.teapot.pk) == [world.brand_new.pk]
     assert buyers.few(product_id=0) == []
-    monkeypatch.setattr(buyers, "MOST_LINES", 0)
+    monkeypatch.setattr(buyers, "MOST_REMEMBERED", 0)
     assert buyers.few(product_id=world.teapot.pk) is None
+
+
+def test_buyers_of_a_product_sold_often_are_remembered(monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any) -> None:
+    world = build()
+    cache.delete(f"customers:buyers:{world.teapot.pk}")
+    monkeypatch.setattr(buyers, "MOST_LINES", 0)
+    with django_assert_num_queries(1):
+        found = [buyers.few(product_id=world.teapot.pk) for _page in range(2)]
+    assert found == [[world.brand_new.pk]] * 2
+
+    cache.delete(f"customers:buyers:{world.teapot.pk}")
+    monkeypatch.setattr(buyers, "MOST_REMEMBERED", 0)
+    with django_assert_num_queries(1):
+        assert [buyers.few(product_id=world.teapot.pk) for _page in range(2)] == [None, None]
+    cache.delete(f"customers:buyers:{world.teapot.pk}")
 
 
 @pytest.mark.parametrize("others", [{}, {"contactable": "yes"}, {"contactable": "no"}, {"country": "China"}, {"orders": "yes"}, {"q": "an"}])
@@ -188,6 +205,23 @@ def test_a_large_shop_lists_the_same_buyers(monkeypatch: pytest.MonkeyPatch, oth
 
         assert [customer.pk for customer in page.customers] == whole
         assert (page.total, page.is_exact) == (len(whole), True)
+
+
+def test_more_buyers_than_are_listed_by_their_ids_are_walked_among(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = build()
+    filters = Filters.read({"product": str(world.green_tea.pk)})
+    whole = [customer.pk for customer in filters.queryset(at=NOW)]
+    monkeypatch.setattr(paging, "LARGE_SHOP", -1)
+    monkeypatch.setattr(paging, "MOST_COUNTED", 0)
+    try:
+        first = paging.page(filters.question(at=NOW), filters.order, size=1)
+        rest = paging.page(filters.question(at=NOW), filters.order, size=100, after=first.next or None)
+    finally:
+        cache.delete(paging._key(filters.question(at=NOW).text))
+
+    assert len(whole) > 1
+    assert [customer.pk for customer in (*first.customers, *rest.customers)] == whole
+    assert (first.total, first.is_exact) == (len(whole), False)
 
 
 def test_columns_travel_whole() -> None:

@@ -38,7 +38,8 @@ class Blend:
         read: (n,) by the encoder.  Raises ValueError where no row was judged by all.
         """
         judged = np.stack([~np.isnan(each[:, 0]) for each in scores])
-        seen, everywhere = judged.all(axis=0), judged.all(axis=1)
+        seen: NDArray[np.bool_] = np.all(judged, axis=0)
+        everywhere: NDArray[np.bool_] = np.all(judged, axis=1)
         if not seen.any():
             raise ValueError("no row was judged by every member")
         self.scale_ = np.array([_spread(each[rows]) for each, rows in zip(scores, judged, strict=True)])
