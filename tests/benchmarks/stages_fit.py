@@ -1,6 +1,6 @@
 """Hidden states on a panel of CDNOW's size: seconds to choose and fit them, and the rate of scoring a million customers.
 
-The bare side is hmmlearn's PoissonHMM where that is importable (it is no dependency): both sides take the same steps of
+The bare side is hmmlearn's PoissonHMM where that is importable (it is no dependency; value_fit.py says how): both sides take the same steps of
 expectation maximisation, ours on distinct stories with weights, theirs on every customer.
 """
 
