@@ -47,8 +47,8 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-# Shared memory is taken as it is used: a small shop's server stays small on a large machine. A sixteenth is what a stop
-# within its time can write out at once.
+# Shared memory is taken as it is used: a small shop's server stays small on a large machine. No more than a sixteenth, because
+# what has changed in it is written out before a stop ends.
 CACHE_SHARE, LEAST_CACHE_MB, MOST_CACHE_MB = 16, 256, 2_048
 CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 # Logs kept between checkpoints: what a start after a crash has to read again, at about 100 MB/s; no more than a tenth of the disk's room.

@@ -1,6 +1,7 @@
 """Pages of the customers list: complete in every order and both directions, honest about numbers, and read through indexes."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -213,11 +214,13 @@ def test_more_buyers_than_are_listed_by_their_ids_are_walked_among(monkeypatch: 
     whole = [customer.pk for customer in filters.queryset(at=NOW)]
     monkeypatch.setattr(paging, "LARGE_SHOP", -1)
     monkeypatch.setattr(paging, "MOST_COUNTED", 0)
+    # Nobody is found by looking through all customers' orders: that is for products sold too often.
+    question = replace(filters.question(at=NOW), people=Customer.objects.none(), walked=Customer.objects.none())
     try:
-        first = paging.page(filters.question(at=NOW), filters.order, size=1)
-        rest = paging.page(filters.question(at=NOW), filters.order, size=100, after=first.next or None)
+        first = paging.page(question, filters.order, size=1)
+        rest = paging.page(question, filters.order, size=100, after=first.next or None)
     finally:
-        cache.delete(paging._key(filters.question(at=NOW).text))
+        cache.delete(paging._key(question.text))
 
     assert len(whole) > 1
     assert [customer.pk for customer in (*first.customers, *rest.customers)] == whole

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Resamples of a bootstrap interval. 200 give the 95% ends to about a tenth of the interval's width.
 RESAMPLES = 200
+# Rows drawn each time. Beyond, an interval is narrower than anybody reads and costs more than the model it is of.
 MOST_DRAWN = 50_000
 
 
