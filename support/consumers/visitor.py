@@ -14,6 +14,7 @@ from crm.core import clock
 from crm.core.errors import CrmError
 from crm.core.models import User
 from support import conversations, crowds, frames, language, limits, live, visitors, wire
+from support.consumers import gathering
 from support.consumers.base import EXPIRED, FLOOD, FOREIGN, SILENT, TYPING_EVERY, UNKNOWN, ChatConsumer, in_thread
 from support.models import Conversation, Message
 
@@ -33,6 +34,7 @@ class VisitorConsumer(ChatConsumer):
     async def connect(self) -> None:
         live.serve_from(asyncio.get_running_loop())
         crowds.shared.serve_from(asyncio.get_running_loop())
+        self.gathering = gathering.of_loop()
         self.bucket = limits.TokenBucket(burst=limits.FRAME_BURST, per_second=limits.FRAMES_PER_SECOND)
         self.sends = limits.TokenBucket(burst=limits.SEND_BURST, per_second=limits.SENDS_PER_SECOND)
         self.visitor: visitors.Visitor | None = None
@@ -144,10 +146,10 @@ class VisitorConsumer(ChatConsumer):
         self.visitor, self.checked_at = visitor, time.monotonic()
         self.token_ends_at = self.checked_at + visitors.TOKEN_SECONDS
         # Join first, read second: what is posted in between is hinted as well as read, and sent once.
-        await self._join(conversation)
+        if not await self._join(conversation):
+            await self.say(wire.state(conversation))
         same = conversation is not None and frame.conversation == str(conversation.public_id)
         self.told = min(frame.after, conversation.last_seq) if same and conversation else 0
-        await self.say(wire.state(conversation))
         await self._deliver(always=True)
 
     def _entered(self, visitor: visitors.Visitor, lang: str) -> Conversation | None:
@@ -174,27 +176,45 @@ class VisitorConsumer(ChatConsumer):
             found.agent = User.objects.get(pk=found.agent_id)
         return found
 
-    async def _join(self, conversation: Conversation | None) -> None:
+    async def _join(self, conversation: Conversation | None) -> bool:
+        """Listen to this conversation and say how it stands; returns False, having done neither, where it was heard already."""
         joined = conversation.pk if conversation else None
         if joined == self.conversation_id:
-            return
+            return False
         if self.conversation_id is not None:
             await self.channel_layer.group_discard(live.chat_group(self.conversation_id), self.channel_name)
         self.conversation_id, self.told = joined, 0
         if conversation is not None:
             await self.channel_layer.group_add(live.chat_group(conversation.pk), self.channel_name)
-            await self.say(wire.state(conversation))
+        await self.say(wire.state(conversation))
+        return True
 
     async def _send(self, frame: frames.Send) -> None:
-        posted, conversation = await in_thread(self._posted, frame)
-        if conversation is not None:
-            await self._join(conversation)
+        posted = await self._posted_with_others(frame) or await self._posted_alone(frame)
         await self.say({"type": "ack", "client_id": frame.client_id, "seq": posted.message.seq})
         if posted.is_new and posted.message.seq == self.told + 1:
             # The usual case needs no query: this socket knew everything up to its own message.
             await self._tell([wire.item(posted.message)], upto=posted.message.seq)
         else:
             await self._deliver()
+
+    async def _posted_with_others(self, frame: frames.Send) -> conversations.Posted | None:
+        if self.conversation_id is None:
+            return None
+        line = conversations.visitor_line(
+            conversation_id=self.conversation_id,
+            text=conversations.checked(frame.text),
+            client_id=frame.client_id,
+            data={"choice": frame.choice} if frame.choice else None,
+            now=clock.now(),
+        )
+        return await self.gathering.post(line)
+
+    async def _posted_alone(self, frame: frames.Send) -> conversations.Posted:
+        posted, conversation = await in_thread(self._posted, frame)
+        if conversation is not None:
+            await self._join(conversation)
+        return posted
 
     def _posted(self, frame: frames.Send) -> tuple[conversations.Posted, Conversation | None]:
         """Return the message and, when the socket was not in its conversation yet, that conversation."""
@@ -285,6 +305,8 @@ def _rows_after(conversation_id: int, seq: int) -> tuple[list[Message], int]:
     """Return the visitor's rows above `seq` and the highest number there is, notes included."""
     # Read before the rows: a message posted in between is then fetched but not yet counted, and asked for again.
     last = Conversation.objects.filter(pk=conversation_id).values_list("last_seq", flat=True).first() or 0
+    if last <= seq:
+        return [], last
     rows = conversations.since(conversation_id=conversation_id, after_seq=seq)
     return rows, max(last, rows[-1].seq if rows else 0)
 

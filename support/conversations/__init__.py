@@ -6,7 +6,7 @@ same state at once. What a verb changes is announced after commit; the announcem
 
 from support.conversations.handing import assign, await_person, close, hand_over, move_customer, reopen, snooze, take, wake, wake_one
 from support.conversations.opening import adopt, current, for_visitor, open
-from support.conversations.posting import Posted, post, since
+from support.conversations.posting import Posted, post, post_together, since, visitor_line
 from support.conversations.rules import (
     LONGEST_CLIENT_ID,
     LONGEST_TEXT,
@@ -27,6 +27,7 @@ from support.conversations.rules import (
     locked,
 )
 from support.conversations.visiting import leave_address, mark_got, mark_read, rate
+from support.quick import VisitorLine
 
 __all__ = [
     "LONGEST_CLIENT_ID",
@@ -44,6 +45,7 @@ __all__ = [
     "RatingBad",
     "TextEmpty",
     "TextTooLong",
+    "VisitorLine",
     "adopt",
     "assign",
     "await_person",
@@ -60,11 +62,13 @@ __all__ = [
     "move_customer",
     "open",
     "post",
+    "post_together",
     "rate",
     "reopen",
     "since",
     "snooze",
     "take",
+    "visitor_line",
     "wake",
     "wake_one",
 ]

@@ -1,8 +1,10 @@
 """Appending a message under the conversation's lock, which numbers it, and reading what is above a number."""
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.db import IntegrityError, connection, transaction
 
@@ -49,11 +51,10 @@ def post(
     if len(client_id) > LONGEST_CLIENT_ID:
         raise ClientIdBad
     try:
-        message = None
         if author == Author.VISITOR and kind == "text":
-            message = _appended_quickly(conversation_id, text, now, client_id, data or {}, language, cause)
-        if message is not None:
-            return Posted(message, is_new=True)
+            line = visitor_line(conversation_id=conversation_id, text=text, now=now, client_id=client_id, data=data, language=language, cause=cause)
+            if posted := _appended_quickly([line], cause).get(conversation_id):
+                return posted
         with transaction.atomic():
             conversation = locked(conversation_id)
             if author == Author.VISITOR and is_over(conversation, now):
@@ -68,17 +69,34 @@ def post(
     return Posted(message, is_new=True)
 
 
-def _appended_quickly(conversation_id: int, text: str, now: datetime, client_id: str, data: dict[str, object], language: str, cause: str) -> Message | None:
-    """Append a visitor's line by one statement; None where that is not the common case."""
+def post_together(lines: Sequence[quick.VisitorLine], *, committed: Callable[[dict[int, Posted]], None]) -> None:
+    """Append visitors' lines, one a conversation, their texts `checked`, by one statement.
+
+    committed: called with those stored, by conversation, once they are and before anybody else is told. A line that is
+    missing was not stored and is to be posted by itself: its conversation is closed, snoozed or in somebody's hands
+    just now. Raises IntegrityError, and stores nothing, where a client id is known.
+    """
+    _appended_quickly(lines, "chat", committed)
+
+
+def visitor_line(
+    *, conversation_id: int, text: str, now: datetime, client_id: str, data: dict[str, object] | None = None, language: str = "", cause: str = "chat"
+) -> quick.VisitorLine:
+    """Return what `post_together` stores. text: as `checked` returns it."""
     shown = language or language_of(text, fallback="") or None
-    line = quick.VisitorLine(conversation_id, text, client_id, data, shown, owes=cause != "demo")
+    return quick.VisitorLine(conversation_id, text, client_id, data or {}, shown, cause != "demo", now)
+
+
+def _appended_quickly(lines: Sequence[quick.VisitorLine], cause: str, committed: Callable[[dict[int, Posted]], None] | None = None) -> dict[int, Posted]:
     # One statement is its own transaction, unless webhooks' rows belong to it. Inside a caller's, a savepoint keeps a
     # refused repeat from ending theirs.
     with transaction.atomic() if connection.in_atomic_block or webhooks.wanted() else nullcontext():
-        message = quick.append(line, now=now)
-        if message is not None:
-            publish(_told(message, cause))
-    return message
+        found = {number: Posted(message, is_new=True) for number, message in quick.append(lines).items()}
+        if committed is not None:
+            transaction.on_commit(partial(committed, found))
+        for posted in found.values():
+            publish(_told(posted.message, cause))
+    return found
 
 
 def _told(message: Message, cause: str) -> MessagePosted:
