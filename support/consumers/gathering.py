@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError
 
 from support import conversations
 from support.consumers.base import in_thread
@@ -65,9 +65,11 @@ class Gathering:
 
         try:
             await in_thread(conversations.post_together, [line for line, _ in batch], committed=committed)
+        except IntegrityError:
+            # Somebody says again what had arrived: each is posted by itself, and the repeat is found.
+            pass
         except (DatabaseError, OSError):
-            # A repeat refuses all of them, an absent database too: each is posted by itself and fares as it deserves.
-            logger.info("%d lines not stored together", len(batch), exc_info=True)
+            logger.warning("lines not stored together", exc_info=True, extra={"lines": len(batch)})
         finally:
             self._settle(batch, {})
 
