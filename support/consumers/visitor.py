@@ -304,11 +304,11 @@ class VisitorConsumer(ChatConsumer):
 def _rows_after(conversation_id: int, seq: int) -> tuple[list[Message], int]:
     """Return the visitor's rows above `seq` and the highest number there is, notes included."""
     # Read before the rows: a message posted in between is then fetched but not yet counted, and asked for again.
-    last = Conversation.objects.filter(pk=conversation_id).values_list("last_seq", flat=True).first() or 0
+    last = conversations.last_number(conversation_id)
     if last <= seq:
         return [], last
-    rows = conversations.since(conversation_id=conversation_id, after_seq=seq)
-    return rows, max(last, rows[-1].seq if rows else 0)
+    found = conversations.since(conversation_id=conversation_id, after_seq=seq)
+    return found, max(last, found[-1].seq if found else 0)
 
 
 def _with_agent(conversation_id: int | None) -> Conversation | None:

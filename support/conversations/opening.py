@@ -3,9 +3,8 @@
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
 
-from crm.core import locks
+from crm.core import locks, rows
 from support.conversations.rules import is_over
 from support.language import known
 from support.models import Conversation, TeamSource
@@ -49,10 +48,15 @@ def current(*, source_id: int, visitor_id: str, customer_id: int | None) -> Conv
     customer_id: set only for a proven identity. A proven customer finds their own from any browser; a visitor who is
     not proven never sees a proven one, even from the browser it was held in.
     """
-    mine = Q(visitor_id=visitor_id, is_verified=False)
-    if customer_id is not None:
-        mine |= Q(customer_id=customer_id, is_verified=True)
-    return Conversation.objects.filter(mine, source_id=source_id).order_by("-last_message_at", "-id").first()
+    mine = _PROVEN if customer_id is not None else _UNPROVEN
+    return rows.prepared_first(Conversation, mine + _NEWEST, {"source": source_id, "visitor": visitor_id, "customer": customer_id})
+
+
+_UNPROVEN = "WHERE t.source_id = %(source)s AND t.visitor_id = %(visitor)s AND NOT t.is_verified"
+_PROVEN = """
+WHERE t.source_id = %(source)s
+  AND (t.visitor_id = %(visitor)s AND NOT t.is_verified OR t.customer_id = %(customer)s AND t.is_verified)"""
+_NEWEST = " ORDER BY t.last_message_at DESC, t.id DESC LIMIT 1"
 
 
 def for_visitor(*, source_id: int, visitor_id: str, customer_id: int | None, language: str, now: datetime) -> Conversation:

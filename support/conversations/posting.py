@@ -8,6 +8,7 @@ from functools import partial
 
 from django.db import IntegrityError, connection, transaction
 
+from crm.core import rows
 from crm.core.events import publish
 from crm.core.models import User
 from support import quick, webhooks, wire
@@ -190,16 +191,22 @@ def _agent_wrote(conversation: Conversation, agent: User | None, now: datetime) 
     conversation.first_response_at = conversation.first_response_at or now
 
 
+def last_number(conversation_id: int) -> int:
+    """Return the number of the newest message, notes included; 0 where there is none."""
+    found = rows.prepared("SELECT last_seq FROM support_conversation WHERE id = %s", [conversation_id])
+    return int(found[0][0]) if found else 0
+
+
 def since(*, conversation_id: int, after_seq: int, with_notes: bool = False, limit: int = PAGE) -> list[Message]:
     """Return the messages numbered above `after_seq`, oldest first, at most `limit`. Runs one query.
 
     with_notes: only for staff. A visitor's list skips notes, so a client follows the highest number it was told
     about and not the numbers of the rows it sees.
     """
-    rows = Message.objects.filter(conversation_id=conversation_id, seq__gt=after_seq)
+    found = Message.objects.filter(conversation_id=conversation_id, seq__gt=after_seq)
     if not with_notes:
-        rows = rows.filter(is_note=False)
-    return list(rows.select_related("agent").order_by("seq")[:limit])
+        found = found.filter(is_note=False)
+    return list(found.select_related("agent").order_by("seq")[:limit])
 
 
 def system(
