@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, IntegrityError
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 
 from support import conversations
 from support.consumers.base import in_thread
@@ -32,7 +32,10 @@ class Gathering:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def post(self, line: VisitorLine) -> Posted | None:
-        """Return the message once it is committed, or None where nothing was stored and the line is to be posted by itself."""
+        """Return the message once it is committed, or None where nothing was stored and the line is to be posted by itself.
+
+        Raises OperationalError, InterfaceError or OSError where there is no database.
+        """
         future: asyncio.Future[Posted | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((line, future))
         self._start()
@@ -65,11 +68,13 @@ class Gathering:
 
         try:
             await in_thread(conversations.post_together, [line for line, _ in batch], committed=committed)
-        except IntegrityError:
-            # Somebody says again what had arrived: each is posted by itself, and the repeat is found.
-            pass
-        except (DatabaseError, OSError):
-            logger.warning("lines not stored together", exc_info=True, extra={"lines": len(batch)})
+        except (OperationalError, InterfaceError, OSError) as error:
+            # The database is away: nobody need find that out by waiting a second time.
+            self._fail(batch, error)
+        except DatabaseError as error:
+            # Somebody says again what had arrived, or one line is bad: each is posted by itself and fares as it deserves.
+            if not isinstance(error, IntegrityError):
+                logger.warning("lines not stored together", exc_info=True, extra={"lines": len(batch)})
         finally:
             self._settle(batch, {})
 
@@ -80,6 +85,11 @@ class Gathering:
         if self._stored_now is batch:
             self._stored_now = None
             self._start()
+
+    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(error)
 
 
 _gatherings: WeakKeyDictionary[asyncio.AbstractEventLoop, Gathering] = WeakKeyDictionary()

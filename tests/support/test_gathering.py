@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 
 from crm.core import clock
 from support import conversations, quick, webhooks
@@ -123,6 +123,23 @@ def test_what_does_not_fit_is_left_to_the_long_way(state: str, talks: list[Conve
 
     assert [each is not None for each in posted] == [True, False, True]
     assert not Message.objects.filter(conversation_id=entry.conversation_id, author="visitor").exists()
+
+
+def test_without_a_database_everybody_is_told_after_one_attempt(talks: list[Conversation], monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(lines: Any) -> Any:
+        attempts.append(len(lines))
+        raise OperationalError("the database is restarting")
+
+    attempts: list[int] = []
+    monkeypatch.setattr(quick, "append", away)
+
+    async def all_at_once() -> list[Any]:
+        gathering = Gathering()
+        return await asyncio.gather(*(gathering.post(line(talk)) for talk in talks), return_exceptions=True)
+
+    assert [type(each) for each in asyncio.run(all_at_once())] == [OperationalError] * 6
+    # Twice each: the first may only have met a connection that had died.
+    assert attempts == [1, 1, 5, 5]
 
 
 def test_nobody_waits_until_the_others_have_been_told(talks: list[Conversation], slow_listener: threading.Event) -> None:
