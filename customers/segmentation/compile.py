@@ -1,8 +1,8 @@
 """A checked rule tree becomes one ORM condition. Values travel as bound parameters; no text of a rule becomes SQL.
 
 Unknown values (NULL, or an empty text) satisfy no comparison; `is_not` and `none_of` are the plain opposites of `is`
-and `any_of`, so they include the unknown. tests/customers/test_segmentation.py holds the same meaning in Python and
-compares both on random trees.
+and `any_of`, so they include the unknown. tests/customers/segmentation/test_plain_reading.py holds the
+same meaning in Python and compares both on random trees.
 """
 
 from collections.abc import Callable
