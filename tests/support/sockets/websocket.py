@@ -1,5 +1,6 @@
 """A websocket spoken straight to the ASGI application (channels.testing needs Daphne, which we do not use)."""
 
+import json
 from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
@@ -32,3 +33,22 @@ class Socket(ApplicationCommunicator):
         if not self.future.done():
             await self.send_input({"type": "websocket.disconnect", "code": 1000})
             await self.wait(10)
+
+
+async def say(socket: Socket, **frame: Any) -> None:
+    await socket.send_to(text_data=json.dumps(frame))
+
+
+async def hear(socket: Socket, kind: str) -> dict[str, Any]:
+    """Return the next frame of a kind."""
+    while True:
+        frame = json.loads(await socket.receive_from(timeout=10))
+        if frame["type"] == kind:
+            return frame
+
+
+async def hear_close(socket: Socket) -> int:
+    while True:
+        output = await socket.receive_output(timeout=10)
+        if output["type"] == "websocket.close":
+            return output["code"]
