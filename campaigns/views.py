@@ -1,244 +1,31 @@
-"""Doors of the campaign pages: permission, one call, one template."""
-
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, cast
+"""Doors of the list, a send, its report and its recipients: permission, one call, one template."""
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from campaigns import copywriting, editing, merge, pages, sending
-from campaigns.audiences import reason_label
-from campaigns.channels import Deferred, Lost, Refused, ServerUnavailable
-from campaigns.editing import Written
+from campaigns import pages, sending
+from campaigns.doors import answers_missing, page_number, search_text, staff
 from campaigns.errors import CampaignChanged, CampaignNotDraft, CampaignNotReady
-from campaigns.forms import CampaignForm, NewCampaignForm, TestSendForm
-from campaigns.models import Campaign, CampaignState
-from crm.core import clock, mailframe
+from campaigns.models import CampaignState
+from crm.core import clock
 from crm.core.access.roles import may, require
-from crm.core.errors import NotFound
 from crm.core.http import wants_part
-from crm.core.models import User
 from customers.segmentation import membership
 from customers.segmentation.tree import RuleInvalid
-
-View = Callable[..., HttpResponse]
-
-
-def answers_missing(view: View) -> View:
-    """Turn the domain's NotFound into a 404 page."""
-
-    @wraps(view)
-    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return view(request, *args, **kwargs)
-        except NotFound as missing:
-            raise Http404(missing.text) from missing
-
-    return answered
 
 
 @require_GET
 @require("campaigns.view")
 def index(request: HttpRequest) -> HttpResponse:
     """All campaigns, newest first, filtered in the URL."""
-    page = pages.campaign_list(state=request.GET.get("state", ""), query=_text(request, "q"), number=_number(request))
+    page = pages.campaign_list(state=request.GET.get("state", ""), query=search_text(request, "q"), number=page_number(request))
     template = "campaigns/list.html#results" if wants_part(request) else "campaigns/list.html"
     return render(request, template, {"page": page})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@require("campaigns.edit")
-def new(request: HttpRequest) -> HttpResponse:
-    """A new draft; ?segment= and ?goal= fill the form in, so that other pages can lead here."""
-    form = NewCampaignForm(
-        request.POST or None, initial={"segment": request.GET.get("segment"), "name": request.GET.get("name", ""), "goal": request.GET.get("goal", "")}
-    )
-    if request.method == "POST" and form.is_valid():
-        segment = form.cleaned_data["segment"]
-        campaign = editing.create(
-            actor=_staff(request), name=form.cleaned_data["name"], goal=form.cleaned_data["goal"], segment_id=segment.pk if segment else None
-        )
-        return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign.pk]))
-    return render(request, "campaigns/new.html", {"form": form, "recipes": pages.recipes()}, status=422 if form.errors else 200)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@require("campaigns.edit")
-@answers_missing
-def edit(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """The editor. A save that meets someone else's change answers 409 with what was typed still in the form."""
-    campaign = pages.find(campaign_id)
-    if campaign.state != CampaignState.DRAFT:
-        return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
-    if request.method != "POST":
-        form = CampaignForm(instance=campaign, initial={"version": campaign.version})
-        return render(request, "campaigns/edit.html", {"page": pages.editor_page(campaign_id=campaign_id), "form": form, "test_form": _test_form(request)})
-    form = CampaignForm(request.POST, instance=Campaign(pk=campaign_id))
-    typed = {language: (request.POST.get(f"subject_{language}", ""), request.POST.get(f"body_{language}", "")) for language in copywriting.LANGUAGES}
-    errors = _text_errors(typed)
-    conflict = False
-    if form.is_valid() and not errors:
-        texts = {language: Written(*text) for language, text in typed.items()}
-        try:
-            editing.change(campaign_id=campaign_id, version=form.cleaned_data["version"], values=form.values(), texts=texts, actor=_staff(request))
-        except CampaignChanged:
-            conflict = True
-        except CampaignNotDraft as error:
-            messages.error(request, error.text)
-            return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
-        else:
-            messages.success(request, _("Saved."))
-            return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
-    page = pages.editor_page(campaign_id=campaign_id, typed=typed, errors=errors, conflict=conflict)
-    if conflict:
-        # Saving once more, after reading the warning, is a decision to overwrite.
-        data = request.POST.copy()
-        data["version"] = str(page.campaign.version)
-        form.data = data
-    return render(request, "campaigns/edit.html", {"page": page, "form": form, "test_form": _test_form(request)}, status=409 if conflict else 422)
-
-
-def _text_errors(typed: dict[str, tuple[str, str]]) -> dict[str, str]:
-    errors: dict[str, str] = {}
-    for language, (subject, body) in typed.items():
-        if Written(subject, body).is_empty:
-            continue
-        if not subject.strip() or not body.strip():
-            errors[language] = _("A mail needs both a subject and a text.")
-            continue
-        if len(subject) > 200:
-            errors[language] = _("A subject has at most 200 characters.")
-            continue
-        try:
-            merge.parse(subject.strip(), subject=True)
-            merge.parse(body)
-        except (merge.UnknownField, merge.MalformedField) as error:
-            errors[language] = error.text
-    return errors
-
-
-@require_GET
-@require("campaigns.view")
-@answers_missing
-def audience(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Who would be reached, and the pre-flight list: the part for the editor, or a page of its own."""
-    page = pages.audience_panel(campaign=pages.find(campaign_id), at=clock.now())
-    return render(request, "campaigns/audience.html#panel" if wants_part(request) else "campaigns/audience.html", {"page": page})
-
-
-@require_GET
-@require("campaigns.view")
-@answers_missing
-def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """The saved message as a chosen customer gets it."""
-    page = _preview(request, campaign_id)
-    return render(request, "campaigns/preview.html#panel" if wants_part(request) else "campaigns/preview.html", {"page": page})
-
-
-@require_GET
-@require("campaigns.view")
-@answers_missing
-def preview_frame(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """The message's HTML as a document of its own, for the preview's frame."""
-    page = _preview(request, campaign_id)
-    if page.message is None:
-        raise Http404(page.problem)
-    return mailframe.respond(page.message.html)
-
-
-def _preview(request: HttpRequest, campaign_id: int) -> pages.PreviewPanel:
-    chosen = request.GET.get("as", "")
-    return pages.preview_panel(
-        campaign_id=campaign_id,
-        at=clock.now(),
-        query=_text(request, "q"),
-        customer_id=int(chosen) if chosen.isdecimal() and len(chosen) < 19 else None,
-        language=request.GET.get("language", ""),
-    )
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@require("campaigns.edit")
-@answers_missing
-def drafts(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """POST asks the generator for drafts (a job does it); GET answers with what it has to offer."""
-    if request.method == "POST":
-        pages.find(campaign_id)
-        try:
-            copywriting.request(campaign_id=campaign_id, actor=_staff(request), now=clock.now())
-        except CampaignNotDraft as error:
-            messages.error(request, error.text)
-            return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
-    if wants_part(request):
-        return render(request, "campaigns/edit.html#suggestions", {"page": {"suggestions": pages.suggestions(campaign_id=campaign_id)}})
-    return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]) + "#suggestions")
-
-
-@require_POST
-@require("campaigns.edit")
-@answers_missing
-def use_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
-    """Put a draft into the campaign, still marked as written by a model."""
-    draft = copywriting.use(draft_id=draft_id, actor=_staff(request))
-    messages.success(request, _("The draft is in the text now. Read it, then approve or edit it."))
-    return HttpResponseRedirect(reverse("campaigns:edit", args=[draft.campaign_id]))
-
-
-@require_POST
-@require("campaigns.edit")
-@answers_missing
-def dismiss_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
-    """Put a draft away."""
-    draft = copywriting.dismiss(draft_id=draft_id)
-    return HttpResponseRedirect(reverse("campaigns:edit", args=[draft.campaign_id]) + "#suggestions")
-
-
-@require_POST
-@require("campaigns.edit")
-@answers_missing
-def approve(request: HttpRequest, campaign_id: int, language: str) -> HttpResponse:
-    """Take responsibility for a text a model wrote."""
-    try:
-        editing.approve(campaign_id=campaign_id, language=language, actor=_staff(request))
-    except CampaignNotDraft as error:
-        messages.error(request, error.text)
-    else:
-        messages.success(request, _("Approved."))
-    return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
-
-
-@require_POST
-@require("campaigns.edit")
-@answers_missing
-def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Send one mail to a member of staff; it counts nowhere."""
-    campaign = pages.find(campaign_id)
-    form = TestSendForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
-    elif form.cleaned_data["language"] not in {text.language for text in campaign.texts.all()}:
-        messages.error(request, _("There is no saved text in that language."))
-    else:
-        messages.add_message(request, *_try_test(campaign, form.cleaned_data))
-    return HttpResponseRedirect(reverse("campaigns:edit", args=[campaign_id]))
-
-
-def _try_test(campaign: Campaign, data: dict[str, Any]) -> tuple[int, str]:
-    try:
-        sending.send_test(campaign=campaign, to=data["to"], customer_id=data["customer"], language=data["language"], at=clock.now())
-    except merge.FieldEmpty as error:
-        return messages.ERROR, _("This customer would be left out: nothing is known for {{ %(field)s }}.") % {"field": error.data.get("field")}
-    except Refused as error:
-        return messages.ERROR, str(reason_label(error.reason))
-    except (ServerUnavailable, Deferred, Lost) as error:
-        return messages.ERROR, _("The test was not sent: %(why)s") % {"why": error.text}
-    return messages.SUCCESS, _("Test sent to %(to)s.") % {"to": data["to"]}
 
 
 @require_GET
@@ -271,7 +58,7 @@ def send(request: HttpRequest, campaign_id: int) -> HttpResponse:
         return HttpResponseRedirect(reverse("campaigns:confirm", args=[campaign_id]))
     version = request.POST.get("version", "")
     try:
-        job = sending.launch(campaign_id=campaign_id, actor=_staff(request), now=clock.now(), expected_version=int(version) if version.isdecimal() else -1)
+        job = sending.launch(campaign_id=campaign_id, actor=staff(request), now=clock.now(), expected_version=int(version) if version.isdecimal() else -1)
     except CampaignNotDraft:
         return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
     except (CampaignChanged, CampaignNotReady, RuleInvalid) as error:
@@ -288,7 +75,7 @@ def stop(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Stop at the next message."""
     pages.find(campaign_id)
     try:
-        sending.stop(campaign_id=campaign_id, actor=_staff(request))
+        sending.stop(campaign_id=campaign_id, actor=staff(request))
     except CampaignNotReady:
         messages.info(request, _("The campaign is not being sent."))
     else:
@@ -303,36 +90,12 @@ def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Go on with a stopped send."""
     pages.find(campaign_id)
     try:
-        sending.resume(campaign_id=campaign_id, actor=_staff(request), now=clock.now())
+        sending.resume(campaign_id=campaign_id, actor=staff(request), now=clock.now())
     except CampaignNotReady:
         messages.info(request, _("Only a stopped campaign can go on."))
     else:
         messages.success(request, _("Sending goes on."))
     return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
-
-
-@require_POST
-@require("campaigns.edit")
-@answers_missing
-def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """A new draft with the same settings and texts."""
-    pages.find(campaign_id)
-    copy = editing.duplicate(campaign_id=campaign_id, actor=_staff(request))
-    return HttpResponseRedirect(reverse("campaigns:edit", args=[copy.pk]))
-
-
-@require_POST
-@require("campaigns.edit")
-@answers_missing
-def delete(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    """Delete a draft."""
-    try:
-        editing.delete(campaign_id=campaign_id, actor=_staff(request))
-    except CampaignNotDraft as error:
-        messages.error(request, error.text)
-        return HttpResponseRedirect(reverse("campaigns:detail", args=[campaign_id]))
-    messages.success(request, _("Draft deleted."))
-    return HttpResponseRedirect(reverse("campaigns:list"))
 
 
 @require_GET
@@ -355,9 +118,9 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
     page = pages.recipients_page(
         campaign_id=campaign_id,
         state=request.GET.get("state", ""),
-        reason=_text(request, "reason"),
-        query=_text(request, "q"),
-        number=_number(request),
+        reason=search_text(request, "reason"),
+        query=search_text(request, "q"),
+        number=page_number(request),
     )
     template = "campaigns/recipients.html#results" if wants_part(request) else "campaigns/recipients.html"
     return render(request, template, {"page": page})
@@ -384,22 +147,3 @@ def customer_panel(request: HttpRequest, customer_id: int) -> HttpResponse:
 def segment_panel(request: HttpRequest, segment_id: int) -> HttpResponse:
     """The campaigns panel of a segment's page."""
     return render(request, "campaigns/segment_panel.html", {"page": pages.segment_panel(segment_id=segment_id)})
-
-
-def _test_form(request: HttpRequest) -> TestSendForm:
-    return TestSendForm(initial={"to": getattr(request.user, "email", "")})
-
-
-def _staff(request: HttpRequest) -> User:
-    """Return who is acting; `require` let nobody else through."""
-    return cast("User", request.user)
-
-
-def _text(request: HttpRequest, name: str) -> str:
-    """Return a search text from the URL, without the zero byte PostgreSQL cannot store."""
-    return request.GET.get(name, "").replace("\x00", "").strip()[:100]
-
-
-def _number(request: HttpRequest) -> int:
-    number = request.GET.get("page", "1")
-    return int(number) if number.isdecimal() and len(number) < 9 else 1
