@@ -57,3 +57,23 @@ def test_figures_on_another_shop_s_messages(shop, other, share, capsys):
         area, mcc, right_share, refused = np.mean(every, axis=0)
         public_data.show(capsys, f"hint3 {shop}, {name}: AUROC {area:.3f}, MCC {mcc:.3f}, in scope {right_share:.3f}, refused {refused:.3f}")
     assert np.mean(found[1::2], axis=0)[0] > 0.87
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@public_data.minutes_long
+@pytest.mark.parametrize("shop", ["curekart", "sofmattress"])
+def test_a_shops_own_messages_of_intents_nobody_taught_are_known_as_strange(shop, capsys):
+    """A quarter of the intents is kept from each fold's classifier: the nearest there is to what a shop's own visitors ask beside them."""
+    texts, labels = chats(shop)
+    intents = np.unique(labels)
+    fold = stratified_folds(np.unique(labels, return_inverse=True)[1], folds=FOLDS, seed=0)
+    areas = []
+    for number in range(FOLDS):
+        untaught = np.isin(labels, np.random.default_rng(number).permutation(intents)[: len(intents) // 4])
+        taught, asked, strange = (np.flatnonzero(rows) for rows in ((fold != number) & ~untaught, (fold == number) & ~untaught, untaught))
+        model = TextClassifier().fit([texts[row] for row in taught], labels[taught].tolist())
+        fits = model.predict([texts[row] for row in [*asked, *strange]]).scope_score
+        areas.append(auroc(np.append(np.ones(len(asked)), np.zeros(len(strange))), fits))
+    public_data.show(capsys, f"hint3 {shop}, intents left out: AUROC {np.mean(areas):.3f} ({min(areas):.3f} to {max(areas):.3f})")
+    assert np.mean(areas) > 0.87
