@@ -159,6 +159,19 @@ def test_assigning_to_nobody_is_refused(desk: Client, talk: Conversation, chosen
     assert (talk.state, talk.agent) == ("bot", None)
 
 
+def test_nobody_is_chosen_in_advance_for_a_conversation_nobody_has(desk: Client, talk: Conversation, agent: User) -> None:
+    def chosen() -> list[str]:
+        page = desk.get(reverse("support:about", args=[talk.pk])).content.decode()
+        picked = re.search(r'<select id="agent".*?</select>', page, re.DOTALL)
+        assert picked is not None
+        return re.findall(r'<option value="(\w*)" selected>', picked[0])
+
+    before = chosen()
+    conversations.assign(conversation_id=talk.pk, agent=agent, by=agent, now=NOW)
+
+    assert (before, chosen()) == ([""], [str(agent.pk)])
+
+
 def test_a_marketer_cannot_be_given_a_chat(desk: Client, talk: Conversation) -> None:
     desk.post(reverse("support:assign", args=[talk.pk]), {"agent": str(UserFactory(role="marketer").pk)})
 
