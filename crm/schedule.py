@@ -38,6 +38,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("sweep-deliveries", "campaigns.tasks.sweep_deliveries", "bulk", expires_seconds=55, every_seconds=60),
     Entry("sweep-jobs", "crm.core.tasks.sweep_jobs", "default", expires_seconds=55, every_seconds=60),
     Entry("segments", "customers.tasks.refresh_segments", "default", expires_seconds=290, every_seconds=300),
+    Entry("late-returns", "customers.tasks.join_late_returns", "default", expires_seconds=840, every_seconds=900),
     Entry("recommendations-stale", "recommendations.tasks.refresh_stale", "default", expires_seconds=840, every_seconds=900),
     Entry("attribution", "campaigns.tasks.attribute_orders", "bulk", expires_seconds=840, every_seconds=900),
     Entry("portraits", "customers.tasks.refresh_portraits", "learning", expires_seconds=3500, cron="40 3 * * *"),

@@ -152,9 +152,10 @@ def withdraw(
     return entry
 
 
-def record(*, statements: Sequence[Statement], origin: str, at: datetime, cause: str) -> int:
+def record(*, statements: Sequence[Statement], origin: str, at: datetime, cause: str, proof: str = "") -> int:
     """Append the statements that change something and return how many. One query, more where some are about profiling; withdrawals are told after commit.
 
+    proof: what the statements rest on, such as 'import 17'.
     origin: with 'identify' or 'import' a grant is written only where nothing was said before or where the last word came
     the same way: shop data that still says "subscribed" must not undo an unsubscribe link.
     """
@@ -164,7 +165,7 @@ def record(*, statements: Sequence[Statement], origin: str, at: datetime, cause:
     written = rows.with_rows(
         """
         INSERT INTO customers_consententry (customer_id, channel, purpose, state, basis, wording, origin, proof, recorded_at)
-        SELECT r.customer_id, r.channel, r.purpose, r.state, CASE r.state WHEN 'granted' THEN 'consent' ELSE '' END, '', %s, '', %s
+        SELECT r.customer_id, r.channel, r.purpose, r.state, CASE r.state WHEN 'granted' THEN 'consent' ELSE '' END, '', %s, %s, %s
         FROM json_to_recordset(%s::json) AS r(customer_id bigint, channel text, purpose text, state text)
         LEFT JOIN LATERAL (
             SELECT e.state, e.origin FROM customers_consententry e
@@ -175,7 +176,7 @@ def record(*, statements: Sequence[Statement], origin: str, at: datetime, cause:
         RETURNING customer_id, channel, purpose, state
         """,
         ({"customer_id": item.customer_id, "channel": item.channel, "purpose": item.purpose, "state": item.state} for item in last.values()),
-        before=[origin, at],
+        before=[origin, proof[:300], at],
         after=[origin, list(SECOND_HAND), list(SECOND_HAND)],
     )
     if profiling := [customer_id for customer_id, _channel, purpose, _state in written if purpose == Purpose.PROFILING]:
@@ -184,6 +185,23 @@ def record(*, statements: Sequence[Statement], origin: str, at: datetime, cause:
         if state != ConsentState.GRANTED:
             publish(ConsentWithdrawn(customer_id=customer_id, channel=channel, purpose=purpose, at=at, cause=cause))
     return len(written)
+
+
+def take_back(*, proof: str, origin: str, at: datetime, cause: str) -> int:
+    """Withdraw what was granted on that proof wherever it is still the last word, and return how many.
+
+    The ledger is never shortened: it goes on saying what was believed, and from when to when.
+    """
+    found = rows.query(
+        """
+        SELECT e.customer_id, e.channel, e.purpose FROM customers_consententry e WHERE e.proof = %s AND e.state = 'granted' AND NOT EXISTS (
+            SELECT FROM customers_consententry later WHERE later.customer_id = e.customer_id AND later.purpose = e.purpose
+            AND later.channel IN (e.channel, 'any') AND (later.recorded_at, later.id) > (e.recorded_at, e.id))
+        """,
+        [proof],
+    )
+    statements = [Statement(customer_id, channel, ConsentState.WITHDRAWN.value, purpose) for customer_id, channel, purpose in found]
+    return record(statements=statements, origin=origin, at=at, cause=cause, proof=f"{proof} taken back")
 
 
 def _judge(purpose: str, merged: bool, has_address: bool, state: str | None, bounce: str | None) -> Verdict:
@@ -213,5 +231,6 @@ __all__ = [
     "may_contact",
     "may_contact_on",
     "record",
+    "take_back",
     "withdraw",
 ]

@@ -202,7 +202,7 @@ def job_page(*, job_id: int) -> JobPage:
         can_be_undone=job.state in {JobState.DONE, JobState.FAILED, JobState.CANCELLED} and not undone,
         undone=[
             (gettext(label), undone[name])
-            for name, label in (("orders", "Orders"), ("returns", "Returns"), ("customers", "Customers"), ("products", "Products"))
+            for name, label in (("orders", "Orders"), ("returns", "Returns"), ("customers", "Customers"), ("products", "Products"), ("consents", "Consents"))
             if name in undone
         ],
     )

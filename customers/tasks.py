@@ -8,7 +8,7 @@ from crm.core import clock, jobs
 from crm.core.errors import CrmError
 from crm.core.models import Job
 from crm.core.tasks import kept_alive
-from customers import facets
+from customers import facets, ingest
 from customers.models import Segment
 from customers.segmentation import membership
 
@@ -80,6 +80,13 @@ def refresh_segment(segment_id: int, **_unknown: object) -> None:
         membership.refresh(segment_id=segment_id, at=clock.now())
     except CrmError as error:
         logger.warning("segment not evaluated", extra={"segment": segment_id, "code": error.code})
+
+
+@shared_task(queue="default")
+def join_late_returns(**_unknown: object) -> None:
+    """Join returns to orders that an import and a tracking call stored without seeing each other."""
+    if found := ingest.join_late_returns(at=clock.now()):
+        logger.info("late returns joined to their orders", extra={"customers": len(found)})
 
 
 @shared_task(queue="default")

@@ -1,12 +1,13 @@
 """Taking an import back: its orders and returns go, and the people and products it made that have nothing else."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
 
 from crm.core import rows
-from customers import totals
+from customers import consent, ingest, totals
 from customers.models import Customer, Order, Product
 
 # Rows we computed about a person or that only say who they are; they do not keep a customer alive.
@@ -22,13 +23,14 @@ class Undone:
     returns: int
     customers: int
     products: int
+    consents: int
 
 
-def undo(*, job_id: int) -> Undone:
+def undo(*, job_id: int, at: datetime) -> Undone:
     """Delete what the import with this job made and return how much; running it again finds nothing.
 
     People who have anything from elsewhere (another order, activity, a review, a conversation, a mail) stay, with totals
-    recomputed. In one transaction: half an undo would be worse than none.
+    recomputed, and may no longer be written to on the import's word. In one transaction: half an undo would be worse than none.
     """
     with transaction.atomic():
         touched = {
@@ -54,11 +56,12 @@ def undo(*, job_id: int) -> Undone:
         Order.objects.filter(import_job_id=job_id).delete()
         customers = _delete_idle(Customer, job_id, OURS)
         products = _delete_idle(Product, job_id, OUR_PRODUCT_ROWS)
+        consents = consent.take_back(proof=ingest.proof_of_import(job_id), origin="import", at=at, cause="import")
         left = sorted(touched)
         rows.analyze("customers_order", "customers_return", "customers_customer")
         for start in range(0, len(left), 5_000):
             totals.refresh(left[start : start + 5_000])
-    return Undone(orders=orders, returns=returns, customers=customers, products=products)
+    return Undone(orders=orders, returns=returns, customers=customers, products=products, consents=consents)
 
 
 def _delete_idle(model: type[models.Model], job_id: int, ours: frozenset[str]) -> int:

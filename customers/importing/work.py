@@ -91,8 +91,8 @@ def take_back(*, job_id: int, by: User | None, at: datetime) -> Undone:
         job = Job.objects.select_for_update().filter(pk=job_id, kind=KIND).first()
         if job is None or job.state not in {JobState.DONE, JobState.FAILED, JobState.CANCELLED} or job.result.get("undone_at"):
             raise NotAnImport
-        undone = undo.undo(job_id=job_id)
-        counts = {"orders": undone.orders, "returns": undone.returns, "customers": undone.customers, "products": undone.products}
+        undone = undo.undo(job_id=job_id, at=at)
+        counts = {"orders": undone.orders, "returns": undone.returns, "customers": undone.customers, "products": undone.products, "consents": undone.consents}
         job.result = {**job.result, "undone_at": at.isoformat(), "undone": counts}
         job.save(update_fields=["result"])
         audit.record(actor=by, action="import.undo", target=job, data=dict(counts))

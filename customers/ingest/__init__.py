@@ -12,7 +12,7 @@ changes and returns (facts -> tables), verbs (the record_* functions).
 from customers.facts import ConsentFacts, LineFacts, OrderFacts, PersonFacts, ProductFacts, Recorded, ReturnFacts, ReviewFacts
 from customers.identity import NOBODY, PersonKey
 from customers.ingest.batch import BatchReport, Rejection, record_batch, record_understood, understand
-from customers.ingest.verbs import record_customers, record_orders, record_products, record_returns, record_reviews
+from customers.ingest.verbs import join_late_returns, proof_of_import, record_customers, record_orders, record_products, record_returns, record_reviews
 
 __all__ = [
     "NOBODY",
@@ -27,6 +27,8 @@ __all__ = [
     "Rejection",
     "ReturnFacts",
     "ReviewFacts",
+    "join_late_returns",
+    "proof_of_import",
     "record_batch",
     "record_customers",
     "record_orders",

@@ -60,7 +60,8 @@ def store(
     refunded: dict[int, Decimal] = defaultdict(Decimal)
     for external_id, (item, resolved) in sorted(fresh.items(), key=lambda pair: (pair[1][0].returned_at, pair[0])):
         order = named_orders.get(item.order_id)
-        customer_id = resolved if resolved is not None else (order.customer_id if order else None)
+        # What came back belongs to who bought it: a shop's server often names the order and nobody, or itself.
+        customer_id = order.customer_id if order and order.customer_id is not None else resolved
         matched: dict[int, Decimal] = defaultdict(Decimal)
         lines[external_id] = []
         for line in item.lines:
@@ -122,7 +123,7 @@ def store(
 
 
 def attach(*, source_id: int, orders: Mapping[str, int]) -> set[int]:
-    """Join returns that came before their orders to them; return the customers they belong to. One query where none waits.
+    """Join returns that came before their orders to them; return the customers they belong or belonged to. One query where none waits.
 
     orders: new order ids by external id.  A return without lines and amount takes what is left of its order.
     """
@@ -130,7 +131,7 @@ def attach(*, source_id: int, orders: Mapping[str, int]) -> set[int]:
         return set()
     waiting = rows.query(
         """
-        SELECT r.id, r.order_number, r.total_amount, EXISTS (SELECT 1 FROM customers_returnline l WHERE l.return_record_id = r.id) FROM customers_return r
+        SELECT r.id, r.order_number, r.total_amount, r.customer_id, EXISTS (SELECT 1 FROM customers_returnline l WHERE l.return_record_id = r.id) FROM customers_return r
         WHERE r.source_id = %s AND r.order_number = ANY(%s) AND r.order_number <> '' AND r.order_id IS NULL ORDER BY r.returned_at, r.id FOR UPDATE
         """,
         [source_id, list(orders)],
@@ -141,7 +142,7 @@ def attach(*, source_id: int, orders: Mapping[str, int]) -> set[int]:
     waiting = [row for row in waiting if row[1] in named]
     left = {number: max(order.total - order.returned, Decimal(0)) for number, order in named.items()}
     joined = []
-    for return_id, number, total, has_lines in waiting:
+    for return_id, number, total, _told, has_lines in waiting:
         amount = left[number] if not total and not has_lines else min(total, left[number])
         left[number] -= amount
         joined.append(
@@ -149,13 +150,35 @@ def attach(*, source_id: int, orders: Mapping[str, int]) -> set[int]:
         )
     found = rows.with_rows(
         """
-        UPDATE customers_return t SET order_id = r.order_id, order_number = '', customer_id = coalesce(t.customer_id, r.customer_id), currency = r.currency, total_amount = r.total
+        UPDATE customers_return t SET order_id = r.order_id, order_number = '', customer_id = coalesce(r.customer_id, t.customer_id), currency = r.currency, total_amount = r.total
         FROM json_to_recordset(%s::json) AS r(id bigint, order_id bigint, customer_id bigint, currency text, total numeric) WHERE t.id = r.id RETURNING t.customer_id
         """,
         joined,
     )
     find_lines(order_ids=[order.id for order in named.values()])
-    return {row[0] for row in found if row[0] is not None}
+    # Whom it was counted for until now, too.
+    return {customer_id for customer_id in [*(row[0] for row in found), *(row[3] for row in waiting)] if customer_id is not None}
+
+
+def attach_late() -> set[int]:
+    """Join returns to orders that are there by now; return the customers they belong to.
+
+    Whoever stores an order looks for its returns, and the other way round. An import and a tracking call that do so in the
+    same moment see nothing of each other: what they missed is found here.
+    """
+    found = rows.query(
+        """
+        SELECT o.source_id, o.external_id, o.id FROM customers_return r JOIN customers_order o ON o.source_id = r.source_id AND o.external_id = r.order_number
+        WHERE r.order_id IS NULL AND r.order_number <> ''
+        """
+    )
+    orders: dict[int, dict[str, int]] = defaultdict(dict)
+    for source_id, number, order_id in found:
+        orders[source_id][number] = order_id
+    touched: set[int] = set()
+    for source_id, missed in orders.items():
+        touched |= attach(source_id=source_id, orders=missed)
+    return touched
 
 
 def find_lines(*, order_ids: Sequence[int]) -> None:

@@ -218,8 +218,8 @@ def reviews(*, source_id: int, facts: Sequence[ReviewFacts], customer_ids: Seque
 _PERSON_COLUMNS = ("name", "email", "phone", "locale", "country", "city", "time_zone", "gender", "birth_date", "currency")
 
 
-def people(*, facts: Sequence[PersonFacts], customer_ids: Sequence[int | None], at: datetime, origin: str, cause: str) -> None:
-    """Write what is said of people onto their rows, later statements winning, and their consents into the ledger."""
+def people(*, facts: Sequence[PersonFacts], customer_ids: Sequence[int | None], at: datetime, origin: str, cause: str, proof: str = "") -> None:
+    """Write what is said of people onto their rows, later statements winning, and their consents into the ledger with their proof."""
     columns: dict[int, dict[str, object]] = {}
     spans: dict[int, tuple[datetime, datetime]] = {}
     tags: dict[int, list[str]] = {}
@@ -256,4 +256,4 @@ def people(*, facts: Sequence[PersonFacts], customer_ids: Sequence[int | None], 
             """,  # noqa: S608 - a constant
             together,
         )
-    consent.record(statements=statements, origin=origin, at=at, cause=cause)
+    consent.record(statements=statements, origin=origin, at=at, cause=cause, proof=proof)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from crm.core import locks
 from crm.core.events import publish
 from customers import identity, totals
 from customers.events import FactsRecorded, OrderRecorded
@@ -23,7 +24,9 @@ def record_customers(*, source_id: int, people: Sequence[PersonFacts], at: datet
             import_job_id=import_job_id,
             cause=cause,
         )
-        store.people(facts=people, customer_ids=found.customer_ids, at=at, origin="import" if cause == "import" else cause, cause=cause)
+        store.people(
+            facts=people, customer_ids=found.customer_ids, at=at, origin=cause, cause=cause, proof=proof_of_import(import_job_id) if import_job_id else ""
+        )
         ids = _known(found.customer_ids)
         publish(FactsRecorded(customer_ids=ids, order_ids=(), at=at, cause=cause))
     return Recorded(customers=len(found.created), customer_ids=ids)
@@ -97,6 +100,20 @@ def record_returns(
     return Recorded(customers=len(found.created), products=products.created, returns=len(made), skipped=len(returned) - len(made), customer_ids=ids)
 
 
+def join_late_returns(*, at: datetime, cause: str = "sweep") -> tuple[int, ...]:
+    """Join returns to orders stored in the same moment as they were (see ingest.returns); return the customers changed."""
+
+    def joined() -> tuple[int, ...]:
+        with transaction.atomic():
+            ids = _known(returns.attach_late())
+            if ids:
+                totals.refresh(ids)
+                publish(FactsRecorded(customer_ids=ids, order_ids=(), at=at, cause=cause))
+        return ids
+
+    return locks.again_if_it_gave_way(joined)
+
+
 def record_reviews(*, source_id: int, reviews: Sequence[ReviewFacts], at: datetime, cause: str = "import") -> Recorded:
     """Store reviews that are new, with their people and products."""
     with transaction.atomic():
@@ -106,6 +123,11 @@ def record_reviews(*, source_id: int, reviews: Sequence[ReviewFacts], at: dateti
         ids = _known(found.customer_ids)
         publish(FactsRecorded(customer_ids=ids, order_ids=(), at=at, cause=cause))
     return Recorded(customers=len(found.created), products=products.created, reviews=made, skipped=len(reviews) - made, customer_ids=ids)
+
+
+def proof_of_import(job_id: int) -> str:
+    """Return what the consent ledger names for a statement that came with an import."""
+    return f"import {job_id}"
 
 
 def _known(ids: Iterable[int | None]) -> tuple[int, ...]:

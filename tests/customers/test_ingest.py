@@ -104,6 +104,19 @@ def test_refund_of_lines_finds_them_and_full_refund_takes_the_rest(source):
     assert customer().spent_amount == 0
 
 
+@pytest.mark.parametrize("is_early", [False, True])
+def test_a_refund_that_only_the_shops_server_tells_is_the_buyers(source, is_early):
+    refund = track("Order Refunded", "m2", {"order_id": "O1", "total": 5})
+    del refund["userId"]
+    told = [refund | {"anonymousId": "server"}, order()]
+    for each in told if is_early else reversed(told):
+        send(source, each)
+
+    assert Return.objects.get().customer == customer()
+    assert customer().spent_amount == Decimal("20.50")
+    assert not Customer.objects.exclude(spent_amount=0).exclude(pk=customer().pk).exists()
+
+
 def test_replayed_refund_counts_once(source):
     refund = track("Order Refunded", "m2", {"order_id": "O1", "total": 5})
     send(source, order(), refund)

@@ -97,7 +97,9 @@ class Command(BaseCommand):
             undone = work.take_back(job_id=job_id, by=None, at=clock.now())
         except work.NotAnImport as refusal:
             raise CommandError(refusal.text) from None
-        self.stdout.write(f"Taken back: {undone.orders:,} orders, {undone.returns:,} returns, {undone.customers:,} customers, {undone.products:,} products.")
+        self.stdout.write(
+            f"Taken back: {undone.orders:,} orders, {undone.returns:,} returns, {undone.customers:,} customers, {undone.products:,} products, {undone.consents:,} consents."
+        )
 
     def _tell(self, done: int, total: int, stage: str) -> None:
         self.stdout.write(f"{stage}: {done:,}" + (f" of {total:,} rows" if total else " rows"))

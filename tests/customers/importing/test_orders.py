@@ -7,10 +7,10 @@ import pytest
 
 from crm.core import clock, jobs
 from crm.core.models import Job
-from customers import ingest
+from customers import consent, ingest
 from customers.importing import work
 from customers.importing.plan import Options, dry_run, prepare
-from customers.models import Category, Customer, Order, OrderLine, Product, Return
+from customers.models import Category, ConsentEntry, Customer, Order, OrderLine, Product, Return
 from tests.customers.importing.conftest import GOOD, HEADER, carry_out
 
 
@@ -116,6 +116,33 @@ def test_undo_removes_people_and_products_that_have_nothing_else(source, write):
     assert [model.objects.count() for model in (Order, OrderLine, Customer, Product)] == [0] * 4
     carry_out(write(GOOD), source)
     assert Order.objects.count() == 2
+
+
+CONSENTING = (
+    "order_id,placed_at,product_id,quantity,unit_price,customer_id,email,accepts_marketing\n"
+    "1,2026-01-05 10:00,P1,2,10.00,u1,a@mail.example,yes\n2,2026-01-05 11:00,P1,2,10.00,u2,b@mail.example,yes\n"
+)
+
+
+def test_after_undo_nobody_is_written_to_on_the_imports_word(source, write):
+    known = [
+        {"type": "identify", "userId": user, "messageId": user, "traits": {"email": f"{letter}@mail.example"}} for user, letter in (("u1", "a"), ("u2", "b"))
+    ]
+    ingest.record_batch(source_id=source.pk, events=known, received_at=clock.now())
+    one, other = (Customer.objects.get(identities__value=user).pk for user in ("u1", "u2"))
+    job, _ = carry_out(write(CONSENTING), source)
+    consent.grant(customer_id=other, channel="email", origin="form", at=clock.now())
+
+    undone = work.take_back(job_id=job.pk, by=None, at=clock.now())
+
+    verdicts = consent.may_contact(customer_ids=[one, other], channel="email", at=clock.now())
+    assert (undone.consents, verdicts[one].reason, verdicts[other].reason) == (1, "withdrawn", "granted")
+    assert list(ConsentEntry.objects.filter(customer=one).order_by("id").values_list("state", "proof")) == [
+        ("granted", f"import {job.pk}"),
+        ("withdrawn", f"import {job.pk} taken back"),
+    ]
+    carry_out(write(CONSENTING), source)
+    assert consent.may_contact(customer_ids=[one], channel="email", at=clock.now())[one].allowed
 
 
 def test_cancel_stops_between_chunks_and_a_second_run_finishes(source, write, monkeypatch):

@@ -2,14 +2,15 @@
 
 import random
 import threading
+from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from crm.core import rows
+from crm.core import clock, rows
 from crm.core.models import Source
-from customers import totals
-from customers.models import Activity, Customer, Identity, Order
+from customers import ingest, totals
+from customers.models import Activity, Customer, Identity, Order, Return
 from tests.customers.tracking.conftest import KEY, event, post
 
 
@@ -124,3 +125,40 @@ def test_twenty_threads_with_the_same_batch_store_it_once():
         assert customer.orders_count == 1
         assert customer.spent_amount == 6
     assert Customer.objects.get(email="u1@mail.example").consents.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_came_in_the_moment_its_order_was_imported_is_joined_to_it():
+    source = Source.objects.create(name="Shop", write_key=KEY, currency="EUR")
+    bought = ingest.OrderFacts(
+        "7", clock.now(), "EUR", (ingest.LineFacts(ingest.ProductFacts("P1"), 2, Decimal(10)),), ingest.PersonKey("u1"), total_amount=Decimal(20)
+    )
+    stored, refunded = threading.Event(), threading.Event()
+
+    def bring_in():
+        try:
+            with transaction.atomic():
+                ingest.record_orders(source_id=source.pk, orders=[bought], at=clock.now())
+                stored.set()
+                refunded.wait(20)
+        finally:
+            connection.close()
+
+    importing = threading.Thread(target=bring_in)
+    importing.start()
+    stored.wait(20)
+    # The shop's server names nobody but the order, so that nothing makes it wait for the import.
+    refund = {"type": "track", "event": "Order Refunded", "anonymousId": "server", "messageId": "m", "properties": {"order_id": "7", "total": 5}}
+    ingest.record_batch(source_id=source.pk, events=[refund], received_at=clock.now())
+    refunded.set()
+    importing.join()
+    assert Return.objects.get().order is None
+
+    buyer, server = (Customer.objects.get(identities__value=value) for value in ("u1", "server"))
+    assert (buyer.spent_amount, server.spent_amount) == (20, -5)
+
+    assert ingest.join_late_returns(at=clock.now()) == (buyer.pk, server.pk)
+
+    assert Return.objects.get().order.external_id == "7"
+    assert [Customer.objects.get(pk=person.pk).spent_amount for person in (buyer, server)] == [15, 0]
+    assert ingest.join_late_returns(at=clock.now()) == ()
