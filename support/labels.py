@@ -13,7 +13,7 @@ from crm.core.events import publish
 from crm.core.models import User
 from support import intents
 from support.events import IntentCorrected
-from support.models import IntentExample, Message
+from support.models import Conversation, IntentExample, Message
 from support.models.conversation import Author
 from support.models.labels import OUT_OF_SCOPE, ExampleOrigin
 
@@ -91,6 +91,9 @@ def label(*, message_id: int, label: str, by: User, now: datetime, conversation_
                 "created_at": now,
             },
         )
+        # The conversation is about something else too, for reports and for whom it suits, if this message said what.
+        said = {"", message.intent, message.corrected_intent}
+        Conversation.objects.filter(pk=message.conversation_id, intent__in=said).update(intent="" if label in intents.NOT_A_CHOICE else label)
         message.corrected_intent = "" if agreed else label
         message.save(update_fields=["corrected_intent"])
         audit.record(actor=by, action="message.label", target=message, data={"said": message.intent, "label": label})

@@ -314,3 +314,44 @@ def test_messages_nobody_judged_are_judged_later_and_labelled_ones_are_left(talk
     labels.label(message_id=plain.pk, label="order_status", by=agent, now=clock.now())
     (week,) = learning_report.weeks(now=clock.now())
     assert (week.labelled, week.corrected) == (1, 1)
+
+
+def test_a_conversation_people_had_is_about_the_first_thing_asked_in_it(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    from support import judging, triage
+    from support.triage import Decision, Triage
+
+    labels_of = {
+        "hello": ("greeting", True),
+        "my cup is cracked": ("damaged_item", True),
+        "and the dog?": ("size_help", False),
+        "refund it": ("refund_status", True),
+    }
+
+    def judged(pairs: list[tuple[str, str]]) -> list[Triage]:
+        return [Triage(labels_of[text][0], 0.8, labels_of[text][1], language, Decision.ANSWER, version=5) for text, language in pairs]
+
+    monkeypatch.setattr(triage, "judged", judged)
+    for text in labels_of:
+        said(talk, text, intent="", confidence=None, in_scope=None, intent_version=None)
+
+    judging.catch_up(now=clock.now())
+
+    talk.refresh_from_db()
+    assert talk.intent == "damaged_item"
+
+
+def test_a_persons_word_on_the_message_is_a_word_on_its_conversation(talk: Conversation, agent: User) -> None:
+    from support import labels
+
+    message, other = said(talk, "it is too small", intent="damaged_item"), said(talk, "when?", intent="delivery_time")
+    Conversation.objects.update(intent="damaged_item")
+
+    def about(message: Message, label: str) -> str:
+        labels.label(message_id=message.pk, label=label, by=agent, now=clock.now())
+        talk.refresh_from_db()
+        return talk.intent
+
+    assert about(other, "order_status") == "damaged_item"
+    assert about(message, "exchange_item") == "exchange_item"
+    assert about(message, "size_help") == "size_help"
+    assert about(message, "out_of_scope") == ""
