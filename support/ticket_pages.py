@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
 from django.utils.functional import Promise
 
 from crm.core.access.roles import may
@@ -18,16 +19,26 @@ from support.tickets import TicketMissing, merged_into, survivor_id
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A ticket of the list. due_at: of its next promise, None where none runs. tone: '' while there is time, else warning or danger."""
+
+    ticket: Ticket
+    due_at: datetime | None
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
 class TicketsPage:
     state: str
     tabs: list[Tab]
-    listing: "Page[Ticket]"
+    listing: "Page[Any]"
+    rows: list[Row]
     states: list[tuple[str, str | Promise]]
     priorities: list[tuple[int, str | Promise]]
     query: str
 
 
-def tickets_page(*, viewer: User, state: str = "", number: str = "1", query: str = "") -> TicketsPage:
+def tickets_page(*, viewer: User, now: datetime, state: str = "", number: str = "1", query: str = "") -> TicketsPage:
     """Return the tickets of a state that the viewer may see, urgent and old first. Three queries."""
     state = state if state in TicketState.values else TicketState.OPEN
     seen = teams.tickets_for(viewer)
@@ -36,8 +47,21 @@ def tickets_page(*, viewer: User, state: str = "", number: str = "1", query: str
     tabs = [Tab(value, label, counts.get(value, 0), value == state and not query) for value, label in TicketState.choices]
     order = ["-solved_at", "-pk"] if state == TicketState.SOLVED else ["-priority", "opened_at", "pk"]
     found = finding.tickets(query=query, viewer=viewer).order_by("-opened_at", "-pk") if query else seen.filter(state=state).order_by(*order)
-    listing = Paginator(found.select_related("customer", "assignee", "conversation", "merged_into"), ROWS_PER_PAGE).get_page(number)
-    return TicketsPage(state, tabs, listing, [(each.value, each.label) for each in CHOSEN], [*TicketPriority.choices], query)
+    running = ServiceTarget.objects.filter(ticket=OuterRef("pk"), met_at=None, due_at__isnull=False).order_by("due_at", "pk")
+    found = found.select_related("customer", "assignee", "conversation", "merged_into").annotate(
+        next_due=Subquery(running.values("due_at")[:1]), next_warned=Subquery(running.values("warned_at")[:1])
+    )
+    listing = Paginator(found, ROWS_PER_PAGE).get_page(number)
+    return TicketsPage(
+        state, tabs, listing, [_row(each, now) for each in listing], [(each.value, each.label) for each in CHOSEN], [*TicketPriority.choices], query
+    )
+
+
+def _row(found: Ticket, now: datetime) -> Row:
+    due_at: datetime | None = getattr(found, "next_due", None) if found.state in WORKED_ON else None
+    if due_at is None:
+        return Row(found, None, "")
+    return Row(found, due_at, "danger" if due_at <= now else "warning" if getattr(found, "next_warned", None) else "")
 
 
 @dataclass(frozen=True, slots=True)

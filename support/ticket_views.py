@@ -17,7 +17,7 @@ from support.doors import answered, in_team, number
 @require_GET
 def ticket_list(request: HttpRequest) -> HttpResponse:
     page = ticket_pages.tickets_page(
-        viewer=request.user, state=request.GET.get("state", ""), number=request.GET.get("page", "1"), query=request.GET.get("q", "")
+        viewer=request.user, now=clock.now(), state=request.GET.get("state", ""), number=request.GET.get("page", "1"), query=request.GET.get("q", "")
     )
     return render(request, "support/tickets.html", {"page": page})
 

@@ -179,3 +179,9 @@ def test_countries_are_named_in_the_readers_language(written):
 def test_what_is_no_country_stays_as_written():
     assert countries.named("Channel Islands") == "Channel Islands"
     assert countries.named("") == "–"
+
+
+@pytest.mark.parametrize(("language", "expected"), [("en", "tea, &lt;cups&gt;"), ("zh-hans", "tea、&lt;cups&gt;")])
+def test_words_are_listed_in_the_readers_language(language, expected):
+    with translation.override(language):
+        assert Template("{% load ui %}{{ words|listed }}").render(Context({"words": ["tea", "<cups>"]})) == expected

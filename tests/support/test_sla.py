@@ -7,7 +7,7 @@ from django.test import Client
 
 from crm.core.events import listen
 from crm.core.models import AuditEntry, User
-from support import calendars, conversations, sla, tickets
+from support import calendars, conversations, sla, ticket_pages, tickets
 from support.events import ServiceTargetReached
 from support.models import BusinessCalendar, Conversation, ServicePolicy, ServiceTarget
 from support.models.service import Aim
@@ -162,6 +162,26 @@ def test_a_ticket_waits_for_the_customer_without_its_clock_running(policy: Servi
     assert paused is None
     assert running == at(1080)
     assert ServiceTarget.objects.get(ticket=ticket, aim=Aim.RESOLUTION).met_at == at(1010)
+
+
+def test_the_list_of_tickets_says_what_is_due_and_what_is_late(policy: ServicePolicy) -> None:
+    agent = UserFactory(role="agent")
+    for name, minute in (("late", 0), ("soon", 100), ("early", 120)):
+        tickets.open(subject=name, now=at(minute))
+    waits = tickets.open(subject="waits", now=T0)
+    tickets.change(ticket_id=waits.pk, state="pending", by=agent, now=T0)
+    for minute in (1, 101, 121):
+        sla.follow(now=at(minute))
+    sla.watch(now=at(146))
+
+    page = ticket_pages.tickets_page(viewer=agent, now=at(150))
+
+    assert [(row.ticket.subject, row.due_at, row.tone) for row in page.rows] == [
+        ("late", at(60), "danger"),
+        ("soon", at(160), "warning"),
+        ("early", at(180), ""),
+    ]
+    assert [row.due_at for row in ticket_pages.tickets_page(viewer=agent, now=at(150), state="pending").rows] == [None]
 
 
 def test_a_closed_chat_that_was_followed_late_still_says_that_it_was_broken(policy: ServicePolicy, talk: Conversation, agent: User) -> None:

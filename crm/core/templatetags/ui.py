@@ -1,6 +1,7 @@
 """Small parts of a template: icons, links that change one URL parameter, initials, the tone of a state."""
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from django.template import Context
 from django.template.base import Parser, Token
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
 register = template.Library()
 
@@ -123,6 +125,12 @@ def initials(name: object) -> str:
     if unicodedata.east_asian_width(first) in "WF":
         return first
     return (first + (words[-1][0] if len(words) > 1 and "@" not in str(name) else "")).upper()
+
+
+@register.filter
+def listed(words: Iterable[object]) -> str:
+    """Return the words as a list in the reader's language: 英文、简体中文."""
+    return ("、" if (get_language() or "").startswith("zh") else ", ").join(map(str, words))
 
 
 @register.filter
