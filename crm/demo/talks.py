@@ -41,7 +41,7 @@ def hold(*, source: Source, as_of: datetime, present: datetime, small: bool = Fa
         if answered:
             _by_assistant(source, customer_id, language, script, began, random)
         else:
-            _chat(source, customer_id, language, script, began, agent, random)
+            _chat(source, customer_id, language, script, began, agent, random, as_of)
         held += 1
     for language, scripts in WAITING.items():
         for number, script in enumerate(scripts):
@@ -51,7 +51,7 @@ def hold(*, source: Source, as_of: datetime, present: datetime, small: bool = Fa
     return held
 
 
-def _chat(source: Source, customer_id: int, language: str, script: Script, began: datetime, agent: User, random: np.random.Generator) -> None:
+def _chat(source: Source, customer_id: int, language: str, script: Script, began: datetime, agent: User, random: np.random.Generator, as_of: datetime) -> None:
     conversation, first, at = _opened(source, customer_id, language, script, began, random)
     at += timedelta(seconds=float(random.exponential(150)) + 20)
     conversations.take(conversation_id=conversation.pk, agent=agent, now=at)
@@ -66,12 +66,20 @@ def _chat(source: Source, customer_id: int, language: str, script: Script, began
             conversations.post(conversation_id=conversation.pk, author=Author.VISITOR, text=followups.pop(0), now=at)
     labels.label(message_id=first, label=script.intent, by=agent, now=at)
     if script.ticket:
-        tickets.open(subject=script.ticket, customer_id=customer_id, conversation_id=conversation.pk, by=agent, now=at)
+        _settle_later(conversation, script.ticket, agent, at, as_of)
     at += timedelta(minutes=2)
     conversations.close(conversation_id=conversation.pk, by=agent, now=at, cause="demo")
     if script.score and random.random() < 0.6:
         score = int(np.clip(script.score + random.integers(-1, 2), 1, 5))
         conversations.rate(conversation_id=conversation.pk, csat=score, now=at + timedelta(minutes=1))
+
+
+def _settle_later(conversation: Conversation, subject: str, agent: User, at: datetime, as_of: datetime) -> None:
+    """Open a ticket for what the chat left to do; most are done within hours, some take days, and the newest are still open."""
+    ticket = tickets.open(subject=subject, customer_id=conversation.customer_id, conversation_id=conversation.pk, assignee=agent, by=agent, now=at)
+    done = at + timedelta(hours=3 + 24 * (ticket.pk % 4))
+    if done < as_of:
+        tickets.change(ticket_id=ticket.pk, state="solved", by=agent, now=done)
 
 
 def _by_assistant(source: Source, customer_id: int, language: str, script: Script, began: datetime, random: np.random.Generator) -> None:
