@@ -54,7 +54,7 @@ def find(*, query: str, conversation: Conversation, viewer: User) -> list[Filled
 
     conversation: with `customer` and `source` loaded; its language chooses the text.
     """
-    query = query.strip().lstrip("/")[:60]
+    query = query.replace("\x00", "").strip().lstrip("/")[:60]
     found = visible_to(viewer)
     if query:
         found = found.filter(Q(shortcut__icontains=query) | Q(title__icontains=query))

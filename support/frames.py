@@ -95,7 +95,10 @@ VISITOR: dict[str, type[Frame]] = {
 AGENT: dict[str, type[Frame]] = {"send": Send, "since": Since, "typing": Typing, "read": Read, "got": Got, "ping": Ping}
 
 # Of each kind: field -> (type, most characters or largest number, is it required). `conversation` differs by side.
-_TEXT_FIELDS = {"token": 2000, "client_id": 64, "text": 8000, "choice": 60, "comment": 500, "email": 254, "lang": 35}
+LONGEST_CHOICE = 60
+_TEXT_FIELDS = {"token": 2000, "client_id": 64, "text": 8000, "choice": LONGEST_CHOICE, "comment": 500, "email": 254, "lang": 35}
+# What people write; a zero byte, which PostgreSQL does not store, is taken out of these and refused in the others.
+WRITTEN = frozenset({"text", "comment"})
 _VISITOR_FIELDS: dict[type[Frame], dict[str, bool]] = {
     Hello: {"token": True, "after": False, "conversation": False, "lang": False},
     Send: {"client_id": True, "text": True, "choice": False},
@@ -152,7 +155,7 @@ def _parsed(text: str | None, kinds: dict[str, type[Frame]], fields: dict[type[F
 
 def _fits(name: str, value: object, *, conversation_is_text: bool) -> bool:
     if name in _TEXT_FIELDS or (name == "conversation" and conversation_is_text):
-        return isinstance(value, str) and len(value) <= _TEXT_FIELDS.get(name, 40)
+        return isinstance(value, str) and len(value) <= _TEXT_FIELDS.get(name, 40) and (name in WRITTEN or "\x00" not in value)
     if name == "note":
         return isinstance(value, bool)
     # bool is an int in Python; a frame that says `"seq": true` is malformed.

@@ -44,7 +44,7 @@ def knowledge_page(*, query: str) -> KnowledgePage:
     texts = ArticleText.objects.order_by("language")
     found = Article.objects.prefetch_related(Prefetch("texts", texts)).order_by("slug")
     everything = list(found)
-    query = query.strip()[:100]
+    query = query.replace("\x00", " ").strip()[:100]
     shown = (
         list(found.filter(Q(texts__title__icontains=query) | Q(texts__body__icontains=query) | Q(slug__icontains=query)).distinct()) if query else everything
     )

@@ -19,7 +19,7 @@ WITH line AS (
         AS line (conversation_id bigint, text text, client_id text, data jsonb, language text, owes boolean, at timestamptz)
 ), free AS (
     SELECT id FROM support_conversation
-     WHERE id = ANY(%s) AND state IN ('bot', 'queued', 'assigned')
+     WHERE id = ANY(%s::bigint[]) AND state IN ('bot', 'queued', 'assigned')
        FOR NO KEY UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE support_conversation AS talk

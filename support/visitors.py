@@ -96,7 +96,7 @@ def new_visitor_id() -> str:
 
 def active_source(write_key: str) -> Source:
     """Return the widget's source. Raises KeyUnknown."""
-    found = Source.objects.filter(write_key=write_key, is_active=True).first() if 0 < len(write_key) <= 64 else None
+    found = Source.objects.filter(write_key=write_key, is_active=True).first() if 0 < len(write_key) <= 64 and "\x00" not in write_key else None
     if found is None:
         raise KeyUnknown
     return found
@@ -181,7 +181,7 @@ def proven_customer(*, source: Source, claim: IdentityClaim, now: datetime) -> C
     signed_at = claim.timestamp
     if not (now - SIGNATURE_LASTS).timestamp() <= signed_at <= (now + CLOCK_ERROR).timestamp():
         raise IdentityBad
-    if not source.identity_secret or not claim.user_id or "\n" in claim.user_id + claim.email:
+    if not source.identity_secret or not claim.user_id or any(sign in claim.user_id + claim.email for sign in "\n\x00"):
         raise IdentityBad
     expected = signature(source.identity_secret, user_id=claim.user_id, email=claim.email, timestamp=signed_at)
     if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "ignore")):

@@ -141,8 +141,8 @@ def send(request: HttpRequest) -> dict[str, Any]:
     """POST {client_id, text, choice?, after?, conversation?} with X-Visitor-Token -> {seq, ...as since}."""
     visitor, source = visitor_of(request)
     body = _body(request)
-    client_id = _text(body, "client_id")
-    if not client_id:
+    client_id, choice = _text(body, "client_id"), _text(body, "choice")
+    if not client_id or len(choice) > frames.LONGEST_CHOICE:
         raise BodyBad
     if not limits.within(f"send:{visitor.source_id}:{visitor.visitor_id}", most=limits.MESSAGES_PER_MINUTE):
         raise visitors.TooFast
@@ -152,7 +152,7 @@ def send(request: HttpRequest) -> dict[str, Any]:
         conversation_id=None,
         text=_text(body, "text"),
         client_id=client_id,
-        choice=_text(body, "choice"),
+        choice=choice,
         language=language_for(request, source),
         now=clock.now(),
     )
@@ -255,7 +255,8 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 
 def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name, "")
-    if not isinstance(value, str):
+    # PostgreSQL stores no zero byte; from what people write it is taken out, elsewhere nobody has business with one.
+    if not isinstance(value, str) or (name not in frames.WRITTEN and "\x00" in value):
         raise BodyBad
     return value
 

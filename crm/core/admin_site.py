@@ -4,10 +4,12 @@ Django sends jQuery, XRegExp and the slug writers to every admin page; a change 
 classes are registered, so that other packages' admins are as light as ours.
 """
 
+import re
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import URLField
 from django.http import HttpRequest, HttpResponseBase
 
 # What fills slugs from titles, and its table of scripts: 60 kB for fields that few forms have.
@@ -33,6 +35,21 @@ class LightPages:
             extra_context = {"media": forms.Media(js=["admin/js/actions.js"]), **(extra_context or {})}
         answer: HttpResponseBase = super().changelist_view(request, extra_context)  # type: ignore[misc]
         return answer
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, URLField):
+            kwargs.setdefault("assume_scheme", "https")
+        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the address fills in; Django ends in an error where what should be the number of a row is none."""
+        given: dict[str, Any] = super().get_changeform_initial_data(request)  # type: ignore[misc]
+        relations = {field.name for field in self.model._meta.get_fields() if field.is_relation}  # type: ignore[attr-defined]
+        return {name: value for name, value in given.items() if name not in relations or _are_numbers(value)}
+
+
+def _are_numbers(value: Any) -> bool:
+    return all(re.fullmatch("[0-9]{1,18}", str(each)) for each in (value if isinstance(value, list) else [value]))
 
 
 class LightAdminSite(admin.AdminSite):

@@ -1,9 +1,41 @@
-"""Answers for requests that fail before or without a view."""
+"""Answers for requests that fail before or without a view, or over a text no view looked at closely enough."""
 
 import uuid
+from collections.abc import Callable
 
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+from crm.core.outage import JSON_PATHS
+
+# SQLSTATEs of texts PostgreSQL cannot hold: not in the repertoire, untranslatable (U+0000 in JSON).
+_UNSTORABLE = frozenset({"22021", "22P05"})
+
+
+class UnstorableTextMiddleware:
+    """Answers 400 where a text with a zero byte reached the database, which holds none; people never type one, probes do."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not is_unstorable(exception):
+            return None
+        if request.path.startswith(JSON_PATHS) or "application/json" in (request.content_type, request.headers.get("Accept", "")):
+            message = "A text holds the character U+0000, which cannot be stored; send it without."
+            return JsonResponse({"code": "text_unstorable", "message": message, "status": 400}, status=400)
+        return render(request, "400.html", status=400)
+
+
+def is_unstorable(error: Exception) -> bool:
+    """Return whether the database, or its driver before asking it, refused a text for a character it cannot hold."""
+    if not isinstance(error, DataError):
+        return False
+    return getattr(error.__cause__, "sqlstate", None) in _UNSTORABLE or "NUL (0x00)" in str(error)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django calls it with a reason

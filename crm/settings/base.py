@@ -66,6 +66,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "crm.core.outage.OutageMiddleware",
+    "crm.core.failures.UnstorableTextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "crm.core.compression.PageCompressionMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

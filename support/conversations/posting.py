@@ -49,7 +49,7 @@ def post(
     after it was closed (then `for_visitor` begins a new one).
     """
     text = checked(text)
-    if len(client_id) > LONGEST_CLIENT_ID:
+    if len(client_id) > LONGEST_CLIENT_ID or "\x00" in client_id:
         raise ClientIdBad
     try:
         if author == Author.VISITOR and kind == "text":

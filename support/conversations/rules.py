@@ -38,7 +38,7 @@ class TextTooLong(CrmError):
 
 class ClientIdBad(CrmError):
     code = "client_id_bad"
-    message = f"A client id has at most {LONGEST_CLIENT_ID} characters."
+    message = f"A client id has at most {LONGEST_CLIENT_ID} characters, none of them U+0000."
 
 
 class ConversationOver(Conflict):

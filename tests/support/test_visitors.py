@@ -100,6 +100,7 @@ def test_proven_identity_must_be_proven_again_after_a_day(shop: Source) -> None:
         {"email": "boss@mail.example", "signature": "0" * 64},
         {"user_id": ""},
         {"user_id": "a\nb"},
+        {"user_id": "a\x00b"},
     ],
 )
 def test_forged_or_stale_identity_is_refused_and_makes_nobody(shop: Source, change: dict[str, Any]) -> None:
@@ -160,6 +161,33 @@ def test_a_foreign_page_gets_no_token(client: Client, shop: Source) -> None:
     answer = post(client, "token", {"key": "wk_tea"}, HTTP_ORIGIN="https://evil.example")
 
     assert (answer.status_code, answer.json()["code"]) == (403, "origin_foreign")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("token", {"key": "wk\x00tea"}, "body_bad"),
+        ("send", {"client_id": "a\x00", "text": "hello"}, "body_bad"),
+        ("send", {"client_id": "a", "text": "hello", "choice": "\x00"}, "body_bad"),
+        ("send", {"client_id": "a", "text": "hello", "choice": "x" * 61}, "body_bad"),
+        ("send", {"client_id": "a", "text": "\x00 \x00"}, "text_empty"),
+        ("act", {"email": "lin\x00@mail.example"}, "body_bad"),
+    ],
+)
+def test_zero_bytes_are_refused_in_words(client: Client, shop: Source, path: str, body: object, code: str) -> None:
+    client.raise_request_exception = False
+    headers = {"Origin": "https://tea.example", "X-Visitor-Token": visitors.issue(Visitor(shop.pk, VISITOR))}
+    client.post("/widget/api/send", {"client_id": "first", "text": "hello"}, content_type="application/json", headers=headers)
+
+    answer = client.post(f"/widget/api/{path}", body, content_type="application/json", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_a_zero_byte_in_the_address_of_a_widget_is_an_unknown_widget(client: Client, shop: Source) -> None:
+    client.raise_request_exception = False
+
+    assert client.get("/w/wk_tea%00/").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ BAD_FRAMES = [
     '{"type":"send","client_id":"a","text":"x","note":true}', '{"type":"send","client_id":"a","text":"x","conversation":7}',
     '{"type":"since","seq":-1}', '{"type":"since","seq":true}', '{"type":"since","seq":1e300}', '{"type":"since","seq":99999999999999999999}',
     '{"type":"read","seq":"1"}', '{"type":["send"]}', '{"type":"send","client_id":"a","text":"\\ud800"}', "[" * 5000, '{"a":' * 5000,
+    '{"type":"send","client_id":"a\\u0000","text":"x"}', '{"type":"send","client_id":"a","text":"x","choice":"\\u0000"}',
     '{"type":"send","client_id":"a","text":"' + "x" * 20_001 + '"}', '{"type":"hello"}', '{"type":"rate","score":NaN}',
 ]  # fmt: skip
 
