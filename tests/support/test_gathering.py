@@ -10,13 +10,23 @@ from django.db import DatabaseError, OperationalError, transaction
 
 from crm.core import clock
 from support import conversations, quick, webhooks
-from support.consumers.base import in_thread
+from support.consumers.base import THREADS, in_thread, pool
 from support.consumers.gathering import Gathering
 from support.conversations import VisitorLine
 from support.models import Conversation, Message, Webhook, WebhookDelivery
 from tests.factories import SourceFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_prompt_reply")]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_told_any_more(transactional_db: None) -> Iterator[None]:
+    """Wait for the threads that still tell others, before the tables are emptied under them."""
+    yield
+    idle = threading.Barrier(THREADS + 1)
+    for _ in range(THREADS):
+        pool.submit(idle.wait, 20)
+    idle.wait(20)
 
 
 @pytest.fixture
