@@ -11,6 +11,7 @@ const log = part('log');
 const text = part('text');
 const lang = document.documentElement.lang;
 const VISITOR_KEY = `visitor:${page.key}`;
+const TALK_KEY = `talk:${page.key}`;
 const DRAFT_KEY = `draft:${page.key}`;
 const POLL_MS = 5000;
 const RENEW_MS = 50 * 60000;
@@ -19,6 +20,8 @@ let visitorId = store.get(VISITOR_KEY) || '';
 let token = '';
 let identity = null;
 let conversation = '';
+// The conversation the socket's other end is in, as far as is known here: a request can begin one it has not heard of.
+let socketIn = '';
 let upto = 0;
 let state = {state: 'bot', person: '', csat: null, asks: false, read: 0, got: 0};
 let isUp = false;
@@ -203,10 +206,17 @@ function enter(next) {
     upto = 0;
     shown.forEach((row) => row.remove());
     shown.clear();
+    if (conversation) { store.set(VISITOR_KEY, visitorId); store.set(TALK_KEY, conversation); }
   }
   state = next;
-  if (conversation) store.set(VISITOR_KEY, visitorId);
   drawState();
+}
+
+/** Take what a request was answered; a socket that is not in this conversation is brought there first. */
+function learn(news) {
+  enter(news.state);
+  if (isUp && conversation !== socketIn) hello();
+  if (news.items) take(news);
 }
 
 let typingEnds;
@@ -258,22 +268,33 @@ function renew() {
 }
 let renewedAt = 0;
 
+function hello() {
+  socketIn = conversation;
+  line.send({type: 'hello', token, after: upto, conversation, lang});
+}
+
+let isStale = false;
 const line = new Line({
   path: '/ws/visitor/',
   opened: async () => {
     try {
       if (!token || Date.now() - renewedAt > RENEW_MS) await renew();
-      line.send({type: 'hello', token, after: upto, conversation, lang});
+      hello();
     } catch (reason) {
       if (reason?.refused) { part('line').hidden = false; part('line').textContent = words.refused; }
       line.drop();
     }
   },
   frame: (message) => {
-    if (message.type === 'state' && !isUp) {
+    if (message.type === 'state') {
+      // Said before the request that began our conversation was done: neither it nor the messages after it count.
+      isStale = ![message.conversation, socketIn].includes(conversation);
+      if (isStale) { hello(); return; }
+      socketIn = message.conversation;
       isUp = true;
       part('line').hidden = true;
     }
+    if (isStale && message.type === 'messages') return;
     heard[message.type]?.(message);
     if (message.type === 'state') outbox.pump();
   },
@@ -291,7 +312,7 @@ const line = new Line({
 // Polling: whenever the socket is down, for whatever reason.
 setInterval(async () => {
   if (isUp) {
-    if (Date.now() - renewedAt > RENEW_MS) { await renew().catch(() => {}); line.send({type: 'hello', token, after: upto, conversation, lang}); }
+    if (Date.now() - renewedAt > RENEW_MS) { await renew().catch(() => {}); hello(); }
     return;
   }
   try { await poll(); } catch { /* the notice is already shown */ }
@@ -300,9 +321,10 @@ setInterval(async () => {
 async function poll() {
   if (!token) await renew();
   const news = await request(`since?seq=${upto}&conversation=${conversation}`, null, {method: 'GET'});
+  // The socket came up meanwhile, and what it says is newer.
+  if (isUp) return;
   part('line').hidden = true;
-  enter(news.state);
-  take(news);
+  learn(news);
   outbox.pump();
 }
 
@@ -311,7 +333,7 @@ function ask() { if (!line.send({type: 'since', seq: upto})) poll().catch(() => 
 /** Small things that may be lost: by socket, else by request. */
 function reply(frame, body) {
   if (isUp) { line.send(frame); return Promise.resolve(); }
-  return token && body ? request('act', body).then((news) => { enter(news.state); if (news.items) take(news); }).catch(() => {}) : Promise.resolve();
+  return token && body ? request('act', body).then(learn).catch(() => {}) : Promise.resolve();
 }
 
 const outbox = new Outbox({
@@ -320,9 +342,7 @@ const outbox = new Outbox({
   deliver: async ({id, text: said, choice = ''}) => {
     if (!isUp) {
       if (!token) await renew();
-      const news = await request('send', {client_id: id, text: said, choice, after: upto, conversation});
-      enter(news.state);
-      take(news);
+      learn(await request('send', {client_id: id, text: said, choice, after: upto, conversation}));
       return;
     }
     await new Promise((done, fail) => {
@@ -378,7 +398,7 @@ async function sendFile(file) {
         headers: {'Content-Type': 'application/octet-stream', 'X-Visitor-Token': token, 'X-Client-Id': id, 'X-File-Name': encodeURIComponent(file.name)},
       });
       const news = await answer.json();
-      if (answer.ok) { row.remove(); enter(news.state); take(news); return; }
+      if (answer.ok) { row.remove(); learn(news); return; }
       if (answer.status === 401) token = '';
       else if (answer.status < 500 && answer.status !== 429) {
         row.dataset.state = 'failed';
@@ -408,9 +428,7 @@ async function askPerson() {
   if (isUp && line.send({type: 'person'})) return;
   try {
     if (!token) await renew();
-    const news = await request('act', {person: true});
-    enter(news.state);
-    take(news);
+    learn(await request('act', {person: true}));
   } catch { setTimeout(askPerson, 2000); }
 }
 part('person').addEventListener('click', askPerson);
@@ -429,16 +447,16 @@ part('mail').addEventListener('submit', async (event) => {
   const told = event.target.querySelector('[role=status]');
   try {
     if (!token) await renew();
-    const news = await request('act', {email: part('email').value});
-    enter(news.state);
+    learn(await request('act', {email: part('email').value}));
     part('typing').textContent = words.mail_kept;
   } catch (reason) { told.textContent = reason?.refused ? words.email_bad : words.unavailable; }
 });
 
 document.addEventListener('visibilitychange', () => { if (!document.hidden) seen(); });
 
-// A conversation begun in another tab is this tab's, too, unless it has one.
+// A conversation begun in another tab is this tab's, too; one of another visitor only where there is none yet.
 addEventListener('storage', ({key, newValue}) => {
+  if (key === TALK_KEY && newValue && newValue !== conversation && isUp) hello();
   if (key !== VISITOR_KEY || !newValue || conversation || newValue === visitorId) return;
   visitorId = newValue;
   token = '';
@@ -458,7 +476,7 @@ if (window.parent !== window) {
     // A token may be on its way without it: that one first, then this.
     await renewing?.catch(() => {});
     await renew().catch((reason) => { if (reason?.refused) identity = null; else token = ''; });
-    if (token) line.send({type: 'hello', token, after: upto, conversation, lang});
+    if (token) hello();
   });
   parent.postMessage('perennial:ready', '*');
 }

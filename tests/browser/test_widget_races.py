@@ -1,0 +1,147 @@
+"""The visitor's page while its socket and its requests overtake each other."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+
+from crm.core import clock
+from crm.core.models import Source
+from support import conversations
+from support.models import Conversation
+from tests.factories import SourceFactory
+from tests.servers import RunningServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute
+
+# Less than the fifteen quiet seconds after which a page asks by itself, counted from its last word: what comes within
+# them was told, not found.
+TOLD_MS = 9_000
+SHOWN = '.line[data-author="visitor"][data-seq]'
+
+
+@pytest.fixture
+def shop(running_server: RunningServer) -> Source:
+    return SourceFactory(name="The tea shop", write_key="wk_tea", allowed_origins=[])
+
+
+@pytest.fixture
+def context(browser: "Browser", running_server: RunningServer) -> Iterator["BrowserContext"]:
+    """A visitor's browser."""
+    context = browser.new_context(base_url=running_server.url, viewport={"width": 380, "height": 700})
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+class HeldSocket:
+    """The socket of a page, which hears nothing from the server until `release`."""
+
+    def __init__(self, page: "Page") -> None:
+        self._held: list[str | bytes] | None = []
+        self._socket: WebSocketRoute | None = None
+        page.route_web_socket("**/ws/visitor/", self._connect)
+
+    def _connect(self, socket: "WebSocketRoute") -> None:
+        self._socket = socket
+        socket.connect_to_server().on_message(self._heard)
+
+    def _heard(self, message: str | bytes) -> None:
+        assert self._socket is not None
+        if self._held is None:
+            self._socket.send(message)
+        else:
+            self._held.append(message)
+
+    def wait(self, page: "Page") -> None:
+        """Wait until the server has answered the page's hello, unheard."""
+        while not self._held:
+            page.wait_for_timeout(50)
+
+    def release(self) -> None:
+        assert self._socket is not None
+        assert self._held, "the server has not answered yet"
+        held, self._held = self._held, None
+        for message in held:
+            self._socket.send(message)
+
+
+def say(page: "Page", text: str) -> None:
+    page.fill("#text", text)
+    page.keyboard.press("Enter")
+
+
+def agent_says(text: str) -> None:
+    """Post in another thread: Playwright's event loop runs in this one, and what is posted is told to sockets by a loop of its own."""
+
+    def post() -> None:
+        conversations.post(conversation_id=Conversation.objects.get().pk, author="agent", text=text, client_id=f"agent-{text}", now=clock.now())
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(post).result()
+
+
+def test_a_line_sent_before_the_socket_said_how_things_stand_stays_and_is_answered_live(page: "Page", shop: Source) -> None:
+    """The answer to hello may be older than the answer to the request by which the first line went."""
+    socket = HeldSocket(page)
+    page.goto("/w/wk_tea/?lang=en")
+    socket.wait(page)
+    say(page, "first words")
+    page.wait_for_selector(SHOWN)
+
+    socket.release()
+
+    agent_says("welcome")
+    page.wait_for_selector('.line[data-author="agent"]', timeout=TOLD_MS)
+    assert page.locator(SHOWN).all_inner_texts()[0].splitlines()[-1] == "first words"
+
+
+def test_a_line_whose_request_ends_after_the_socket_came_up_is_answered_live(page: "Page", shop: Source) -> None:
+    socket = HeldSocket(page)
+
+    def slow(route: "Route") -> None:
+        answer = route.fetch()
+        socket.release()
+        page.wait_for_function("() => document.getElementById('line').hidden")
+        route.fulfill(response=answer)
+
+    page.route("**/widget/api/send*", slow)
+    page.goto("/w/wk_tea/?lang=en")
+    socket.wait(page)
+    say(page, "first words")
+    page.wait_for_selector(SHOWN)
+
+    agent_says("welcome")
+    page.wait_for_selector('.line[data-author="agent"]', timeout=TOLD_MS)
+
+
+def test_a_file_sent_first_is_answered_live(page: "Page", shop: Source) -> None:
+    page.goto("/w/wk_tea/?lang=en")
+    page.wait_for_selector("#line", state="hidden")
+
+    page.set_input_files("#file", {"name": "bill.txt", "mimeType": "text/plain", "buffer": b"Bill number 7"})
+
+    page.wait_for_selector(SHOWN)
+    agent_says("thank you")
+    page.wait_for_selector('.line[data-author="agent"]', timeout=TOLD_MS)
+
+
+def test_a_new_conversation_begun_in_one_tab_is_the_other_tabs_too(page: "Page", context: "BrowserContext", shop: Source) -> None:
+    page.goto("/w/wk_tea/?lang=en")
+    say(page, "first words")
+    page.wait_for_selector(SHOWN)
+    other = context.new_page()
+    other.goto("/w/wk_tea/?lang=en")
+    other.wait_for_selector(SHOWN)
+    long_ago = clock.now() - conversations.SAME_SUBJECT * 2
+    Conversation.objects.update(state="closed", closed_at=long_ago, last_message_at=long_ago)
+
+    say(page, "something else")
+
+    other.wait_for_selector(f'{SHOWN} >> text="something else"', timeout=TOLD_MS)
+    assert Conversation.objects.count() == 2
+    assert other.locator('text="first words"').count() == 0
