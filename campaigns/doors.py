@@ -1,28 +1,10 @@
-"""What the campaign views share: a missing campaign is a 404 page, who is acting, and readers of the address."""
+"""What the campaign views share: who is acting, and readers of the address."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, cast
+from typing import cast
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest
 
-from crm.core.errors import NotFound
 from crm.core.models import User
-
-View = Callable[..., HttpResponse]
-
-
-def answers_missing(view: View) -> View:
-    """Turn the domain's NotFound into a 404 page."""
-
-    @wraps(view)
-    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return view(request, *args, **kwargs)
-        except NotFound as missing:
-            raise Http404(missing.text) from missing
-
-    return answered
 
 
 def staff(request: HttpRequest) -> User:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from campaigns import copywriting, editing, merge, pages, sending
 from campaigns.audiences import reason_label
 from campaigns.channels import Deferred, Lost, Refused, ServerUnavailable
-from campaigns.doors import answers_missing, search_text, staff
+from campaigns.doors import search_text, staff
 from campaigns.editing import Written
 from campaigns.errors import CampaignChanged, CampaignNotDraft
 from campaigns.forms import CampaignForm, NewCampaignForm, TestSendForm
@@ -40,7 +40,6 @@ def new(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require("campaigns.edit")
-@answers_missing
 def edit(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The editor. A save that meets someone else's change answers 409 with what was typed still in the form."""
     campaign = pages.find(campaign_id)
@@ -99,7 +98,6 @@ def _test_form(request: HttpRequest) -> TestSendForm:
 
 @require_GET
 @require("campaigns.view")
-@answers_missing
 def audience(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Who would be reached, and the pre-flight list: the part for the editor, or a page of its own."""
     page = pages.audience_panel(campaign=pages.find(campaign_id), at=clock.now())
@@ -108,7 +106,6 @@ def audience(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_GET
 @require("campaigns.view")
-@answers_missing
 def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The saved message as a chosen customer gets it."""
     page = _preview(request, campaign_id)
@@ -117,7 +114,6 @@ def preview(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_GET
 @require("campaigns.view")
-@answers_missing
 def preview_frame(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The message's HTML as a document of its own, for the preview's frame."""
     page = _preview(request, campaign_id)
@@ -139,7 +135,6 @@ def _preview(request: HttpRequest, campaign_id: int) -> pages.PreviewPanel:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require("campaigns.edit")
-@answers_missing
 def drafts(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """POST asks the generator for drafts (a job does it); GET answers with what it has to offer."""
     if request.method == "POST":
@@ -156,7 +151,6 @@ def drafts(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_POST
 @require("campaigns.edit")
-@answers_missing
 def use_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
     """Put a draft into the campaign, still marked as written by a model."""
     draft = copywriting.use(draft_id=draft_id, actor=staff(request))
@@ -166,7 +160,6 @@ def use_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
 
 @require_POST
 @require("campaigns.edit")
-@answers_missing
 def dismiss_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
     """Put a draft away."""
     draft = copywriting.dismiss(draft_id=draft_id)
@@ -175,7 +168,6 @@ def dismiss_draft(request: HttpRequest, draft_id: int) -> HttpResponse:
 
 @require_POST
 @require("campaigns.edit")
-@answers_missing
 def approve(request: HttpRequest, campaign_id: int, language: str) -> HttpResponse:
     """Take responsibility for a text a model wrote."""
     try:
@@ -189,7 +181,6 @@ def approve(request: HttpRequest, campaign_id: int, language: str) -> HttpRespon
 
 @require_POST
 @require("campaigns.edit")
-@answers_missing
 def send_test(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Send one mail to a member of staff; it counts nowhere."""
     campaign = pages.find(campaign_id)
@@ -217,7 +208,6 @@ def _try_test(campaign: Campaign, data: dict[str, Any]) -> tuple[int, str]:
 
 @require_POST
 @require("campaigns.edit")
-@answers_missing
 def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """A new draft with the same settings and texts."""
     pages.find(campaign_id)
@@ -227,7 +217,6 @@ def duplicate(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_POST
 @require("campaigns.edit")
-@answers_missing
 def delete(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Delete a draft."""
     try:

@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from campaigns import pages, sending
-from campaigns.doors import answers_missing, page_number, search_text, staff
+from campaigns.doors import page_number, search_text, staff
 from campaigns.errors import CampaignChanged, CampaignNotDraft, CampaignNotReady
 from campaigns.models import CampaignState
 from crm.core import clock
@@ -30,7 +30,6 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @require("campaigns.send")
-@answers_missing
 def confirm(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The final number and who is left out and why; the segment is evaluated anew first."""
     campaign = pages.find(campaign_id)
@@ -47,7 +46,6 @@ def confirm(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_POST
 @require("campaigns.send")
-@answers_missing
 def send(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Launch what was confirmed; a second press finds it launched already."""
     page = pages.audience_panel(campaign=pages.find(campaign_id), at=clock.now())
@@ -70,7 +68,6 @@ def send(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_POST
 @require("campaigns.send")
-@answers_missing
 def stop(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Stop at the next message."""
     pages.find(campaign_id)
@@ -85,7 +82,6 @@ def stop(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_POST
 @require("campaigns.send")
-@answers_missing
 def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """Go on with a stopped send."""
     pages.find(campaign_id)
@@ -100,7 +96,6 @@ def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_GET
 @require("campaigns.view")
-@answers_missing
 def report(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """What came of a campaign; a draft leads to its editor."""
     campaign = pages.find(campaign_id)
@@ -112,7 +107,6 @@ def report(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_GET
 @require("campaigns.view")
-@answers_missing
 def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The ledger, with why or why not for each customer."""
     page = pages.recipients_page(
@@ -128,7 +122,6 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
 
 @require_GET
 @require("campaigns.view")
-@answers_missing
 def recipient(request: HttpRequest, campaign_id: int, customer_id: int) -> HttpResponse:
     """Why this customer got this mail, or did not."""
     page = pages.recipient_page(campaign_id=campaign_id, customer_id=customer_id, at=clock.now())

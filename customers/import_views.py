@@ -13,7 +13,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from crm.core import clock
 from crm.core.access.roles import require
-from crm.core.errors import NotFound
 from crm.core.models import Source, User
 from customers import import_pages, import_tasks
 from customers.importing import reading, uploads, work
@@ -67,10 +66,7 @@ def columns(request: HttpRequest, key: str) -> HttpResponse:
 @require("customers.import")
 def job(request: HttpRequest, job_id: int) -> HttpResponse:
     """How one import goes or went, its faults, and the way back."""
-    try:
-        page = import_pages.job_page(job_id=job_id)
-    except NotFound as missing:
-        raise Http404(missing.text) from missing
+    page = import_pages.job_page(job_id=job_id)
     return render(request, "customers/import_job.html", {"page": page})
 
 

@@ -1,12 +1,11 @@
 """The panel of the next purchase on the customer's page; fetched on its own it is a page that can be read."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from crm.core import clock
 from crm.core.access.roles import require
-from crm.core.errors import NotFound
 
 
 @require_GET
@@ -16,9 +15,6 @@ def likely(request: HttpRequest, customer_id: int) -> HttpResponse:
     # Here, not above: it loads numpy, and every process of the stack imports the addresses.
     from customers import offer_pages
 
-    try:
-        page = offer_pages.likely(customer_id=customer_id, at=clock.now())
-    except NotFound as missing:
-        raise Http404(missing.text) from missing
+    page = offer_pages.likely(customer_id=customer_id, at=clock.now())
     template = "customers/likely.html#panel" if request.htmx else "customers/likely.html"  # type: ignore[attr-defined]
     return render(request, template, {"page": page})

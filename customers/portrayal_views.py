@@ -20,7 +20,6 @@ from crm.core.http import wants_part
 from customers import person_pages, tasks
 from customers.portrayal import feedback, profiling
 from customers.portrayal.card import answerable
-from customers.views import asked_customer
 
 StaffRequest = Any
 
@@ -29,7 +28,7 @@ StaffRequest = Any
 @require("portraits.answer")
 def answer(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Say whether one statement of the portrait is right, add why not, or take the answer back."""
-    customer, at = asked_customer(customer_id), clock.now()
+    customer, at = person_pages.find_customer(customer_id), clock.now()
     page = person_pages.person_page(customer=customer, viewer=request.user, at=at)
     if page.portrait is None:
         return HttpResponseBadRequest(_("This customer has no portrait."))
@@ -60,7 +59,7 @@ def answer(request: StaffRequest, customer_id: int) -> HttpResponse:
 @require("customers.edit")
 def profile(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Write down that the person refuses to be profiled, or agrees again."""
-    customer, wish = asked_customer(customer_id), request.POST.get("wish", "")
+    customer, wish = person_pages.find_customer(customer_id), request.POST.get("wish", "")
     said: dict[str, Any] = {"customer_id": customer.pk, "actor": request.user, "at": clock.now(), "proof": request.POST.get("proof", "")[:300]}
     if wish == "refuse":
         profiling.refuse(**said)

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import ProtectedError
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from crm.core import audit, clock
 from crm.core.access.roles import require
-from crm.core.errors import NotFound
 from crm.core.http import wants_part
 from customers import segment_pages
 from customers.forms import SegmentForm
@@ -35,7 +34,7 @@ def index(request: StaffRequest) -> HttpResponse:
 @require_GET
 @require("segments.view")
 def detail(request: StaffRequest, segment_id: int) -> HttpResponse:
-    page = segment_pages.segment_page(segment=_segment(segment_id), number=request.GET.get("page"), viewer=request.user, at=clock.now())
+    page = segment_pages.segment_page(segment=segment_pages.find_segment(segment_id), number=request.GET.get("page"), viewer=request.user, at=clock.now())
     return render(request, "segments/detail.html#members" if wants_part(request) else "segments/detail.html", {"page": page})
 
 
@@ -43,7 +42,7 @@ def detail(request: StaffRequest, segment_id: int) -> HttpResponse:
 @require("segments.view")
 def overlap(request: StaffRequest, segment_id: int) -> HttpResponse:
     """The panel about other segments that hold the same people."""
-    return render(request, "segments/overlap.html", {"page": overlaps(segment=_segment(segment_id))})
+    return render(request, "segments/overlap.html", {"page": overlaps(segment=segment_pages.find_segment(segment_id))})
 
 
 @require_http_methods(["GET", "POST"])
@@ -59,7 +58,7 @@ def new(request: StaffRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @require("segments.edit")
 def edit(request: StaffRequest, segment_id: int) -> HttpResponse:
-    segment = _segment(segment_id)
+    segment = segment_pages.find_segment(segment_id)
     if request.method == "POST":
         return _posted(request, segment)
     return _builder(request, segment, draft.of(segment.rule), SegmentForm(instance=segment))
@@ -76,7 +75,7 @@ def preview(request: StaffRequest) -> HttpResponse:
 @require_POST
 @require("segments.edit")
 def delete(request: StaffRequest, segment_id: int) -> HttpResponse:
-    segment = _segment(segment_id)
+    segment = segment_pages.find_segment(segment_id)
     try:
         with transaction.atomic():
             audit.record(actor=request.user, action="segment.delete", target=segment, data={"rule": segment.rule})
@@ -130,10 +129,3 @@ def _builder(
 ) -> HttpResponse:
     page = segment_pages.builder_page(segment=segment, branch=branch, at=clock.now(), error=error)
     return render(request, "segments/builder.html#builder" if wants_part(request) else "segments/builder.html", {"page": page, "form": form}, status=status)
-
-
-def _segment(segment_id: int) -> Segment:
-    try:
-        return segment_pages.find_segment(segment_id)
-    except NotFound as missing:
-        raise Http404(_("There is no such segment.")) from missing

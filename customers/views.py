@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.db.models import F, Func, Value
-from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, QueryDict
+from django.http import HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
@@ -18,7 +18,7 @@ from django_htmx.http import trigger_client_event
 
 from crm.core import audit, clock
 from crm.core.access.roles import require
-from crm.core.errors import CrmError, NotFound
+from crm.core.errors import CrmError
 from crm.core.http import wants_part
 from crm.core.models import SavedView
 from customers import consent, listing, pages, person_pages, records, timeline
@@ -80,7 +80,7 @@ def bulk(request: StaffRequest) -> HttpResponse:
 @require("customers.view")
 def detail(request: StaffRequest, customer_id: int) -> HttpResponse:
     """One person; somebody merged away leads to who they are now."""
-    customer = asked_customer(customer_id)
+    customer = person_pages.find_customer(customer_id)
     if customer.merged_into_id:
         return HttpResponseRedirect(reverse("customers:detail", args=[customer.merged_into_id]))
     page = person_pages.person_page(customer=customer, viewer=request.user, at=clock.now())
@@ -91,7 +91,7 @@ def detail(request: StaffRequest, customer_id: int) -> HttpResponse:
 @require("customers.view")
 def history(request: StaffRequest, customer_id: int) -> HttpResponse:
     """A stretch of the timeline: the newest, or what came before `before`."""
-    customer = asked_customer(customer_id)
+    customer = person_pages.find_customer(customer_id)
     # A "+" of the offset arrives as a blank where a link was retyped.
     given = request.GET.get("before", "").replace(" ", "+")
     try:
@@ -111,7 +111,7 @@ def history(request: StaffRequest, customer_id: int) -> HttpResponse:
 @require("customers.edit")
 def edit(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Change who the person is, in place with scripts and on a page of its own without."""
-    customer = asked_customer(customer_id)
+    customer = person_pages.find_customer(customer_id)
     form = CustomerForm(request.POST or None, instance=customer)
     status = 200
     if request.method == "POST":
@@ -125,7 +125,7 @@ def edit(request: StaffRequest, customer_id: int) -> HttpResponse:
                 if not wants_part(request):
                     messages.success(request, _("Saved."))
                     return HttpResponseRedirect(reverse("customers:detail", args=[customer_id]))
-                page = person_pages.person_page(customer=asked_customer(customer_id), viewer=request.user, at=clock.now())
+                page = person_pages.person_page(customer=person_pages.find_customer(customer_id), viewer=request.user, at=clock.now())
                 response = render(request, "customers/detail.html#who", {"page": page})
                 return trigger_client_event(response, "toast", {"message": _("Saved."), "tone": "success"})
     name = "customers/edit.html#form" if wants_part(request) else "customers/edit.html"
@@ -143,7 +143,7 @@ def _save(request: StaffRequest, customer_id: int, form: CustomerForm) -> None:
 @require("customers.view")
 def who(request: StaffRequest, customer_id: int) -> HttpResponse:
     """The identity card alone: what Cancel brings back."""
-    page = person_pages.person_page(customer=asked_customer(customer_id), viewer=request.user, at=clock.now())
+    page = person_pages.person_page(customer=person_pages.find_customer(customer_id), viewer=request.user, at=clock.now())
     if not wants_part(request):
         return HttpResponseRedirect(reverse("customers:detail", args=[customer_id]))
     return render(request, "customers/detail.html#who", {"page": page})
@@ -153,7 +153,7 @@ def who(request: StaffRequest, customer_id: int) -> HttpResponse:
 @require("customers.edit")
 def tags(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Add the tag of the form, or take one away (`remove`)."""
-    customer = asked_customer(customer_id)
+    customer = person_pages.find_customer(customer_id)
     form, removed = TagForm(request.POST), request.POST.get("remove", "")
     status = 200
     if removed and removed in customer.tags:
@@ -170,7 +170,7 @@ def tags(request: StaffRequest, customer_id: int) -> HttpResponse:
         form = TagForm()
     if not wants_part(request):
         return HttpResponseRedirect(reverse("customers:detail", args=[customer_id]))
-    page = person_pages.person_page(customer=asked_customer(customer_id), viewer=request.user, at=clock.now())
+    page = person_pages.person_page(customer=person_pages.find_customer(customer_id), viewer=request.user, at=clock.now())
     return render(request, "customers/detail.html#tags", {"page": page, "tag_form": form}, status=status)
 
 
@@ -185,7 +185,7 @@ def _set_tags(request: StaffRequest, customer: Customer, values: list[str], **da
 @require("customers.edit")
 def consents(request: StaffRequest, customer_id: int) -> HttpResponse:
     """Write down that the person allowed or withdrew marketing on a channel; the ledger keeps who wrote it."""
-    customer = asked_customer(customer_id)
+    customer = person_pages.find_customer(customer_id)
     channel, state = request.POST.get("channel", ""), request.POST.get("state", "")
     if channel not in person_pages.CONSENT_CHANNELS or state not in {"granted", "withdrawn"}:
         return HttpResponseBadRequest(_("Choose a channel and an answer."))
@@ -248,11 +248,3 @@ def delete_view(request: StaffRequest, view_id: int) -> HttpResponse:
 
 def _view_url(view: SavedView) -> str:
     return f"{reverse('customers:list')}?{view.query + '&' if view.query else ''}view={view.pk}"
-
-
-def asked_customer(customer_id: int) -> Customer:
-    """Return the customer an address names. Raises Http404."""
-    try:
-        return person_pages.find_customer(customer_id)
-    except NotFound as missing:
-        raise Http404(_("There is no such customer.")) from missing

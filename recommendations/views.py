@@ -1,7 +1,7 @@
 """Pages of the recommendations: how good they are, what they say, and what a person decides over them."""
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from crm.core import audit, clock
 from crm.core.access.roles import require
-from crm.core.errors import CrmError, NotFound
+from crm.core.errors import CrmError
 from customers.models import Customer
 from recommendations import feedback, pages, rules
 from recommendations.models import FeedbackKind
@@ -46,19 +46,16 @@ def dismiss(request: HttpRequest, customer_id: int) -> HttpResponse:
     product_id = _number(request.POST.get("product_id"))
     if product_id is None:
         return HttpResponse(_("Which product?"), status=422, content_type="text/plain; charset=utf-8")
-    try:
-        is_new = feedback.record(
-            customer_id=customer_id,
-            product_id=product_id,
-            kind=FeedbackKind.DISMISSED,
-            origin=STAFF,
-            at=clock.now(),
-            # One refusal per product is enough, however often the button is pressed.
-            external_id=STAFF,
-            model_version=_number(request.POST.get("model_version")) or 0,
-        )
-    except NotFound as missing:
-        raise Http404(missing.text) from missing
+    is_new = feedback.record(
+        customer_id=customer_id,
+        product_id=product_id,
+        kind=FeedbackKind.DISMISSED,
+        origin=STAFF,
+        at=clock.now(),
+        # One refusal per product is enough, however often the button is pressed.
+        external_id=STAFF,
+        model_version=_number(request.POST.get("model_version")) or 0,
+    )
     if is_new:
         customer = Customer.objects.get(pk=customer_id)
         audit.record(actor=request.user, action="recommendation.dismiss", target=customer, data={"product_id": product_id})  # type: ignore[arg-type]
@@ -92,19 +89,13 @@ def add_rule(request: HttpRequest) -> HttpResponse:
 @require("recommendations.edit")
 def remove_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Let the model decide about a product again."""
-    try:
-        rules.remove_rule(rule_id=rule_id, actor=request.user)  # type: ignore[arg-type]
-    except NotFound as missing:
-        raise Http404(missing.text) from missing
+    rules.remove_rule(rule_id=rule_id, actor=request.user)  # type: ignore[arg-type]
     messages.success(request, _("The rule is removed."))
     return HttpResponseRedirect(f"{reverse('recommendations:index')}#rules")
 
 
 def _panel(request: HttpRequest, customer_id: int) -> HttpResponse:
-    try:
-        page = pages.customer_panel(customer_id=customer_id, at=clock.now())
-    except NotFound as missing:
-        raise Http404(missing.text) from missing
+    page = pages.customer_panel(customer_id=customer_id, at=clock.now())
     template = "recommendations/panel.html#panel" if request.htmx else "recommendations/panel.html"  # type: ignore[attr-defined]
     return render(request, template, {"page": page})
 

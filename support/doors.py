@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any, cast
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
@@ -17,14 +17,14 @@ View = Callable[..., HttpResponseBase]
 
 
 def answered(view: View) -> View:
-    """Turn a refusal of the domain into 404, or into a message on the page the form came from, or into JSON for scripts."""
+    """Turn a refusal of the domain into a message on the page the form came from, or into JSON for scripts; what is missing is a 404."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
-        except NotFound as error:
-            raise Http404(error.text) from error
+        except NotFound:
+            raise
         except CrmError as error:
             if wants_json(request):
                 return JsonResponse({"code": error.code, "message": _(error.text), **_told(error)}, status=error.status)

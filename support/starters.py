@@ -3,15 +3,16 @@
 from support.language import CHINESE, ENGLISH
 from support.models import BusinessCalendar, CannedReply, Macro, ServicePolicy
 
+# A title is found by what is typed after "/", in whichever language its reader thinks.
 _REPLIES = {
-    "hello": ("Greeting", "Hello {customer}, this is {agent} of {shop}. How can I help?", "{customer}您好，我是{shop}的客服{agent}，请问有什么可以帮您？"),
-    "order": ("Where the order is", "Your order {order}: {order_status}.", "您的订单 {order}：{order_status}。"),
-    "wait": ("Asking for a moment", "Thank you, let me look that up. It takes a few minutes.", "谢谢，我查一下，请稍等几分钟。"),
-    "bye": ("Goodbye", "You are welcome. Have a good day!", "不客气，祝您生活愉快！"),
+    "hello": ("Greeting · 问候", "Hello {customer}, this is {agent} of {shop}. How can I help?", "{customer}您好，我是{shop}的客服{agent}，请问有什么可以帮您？"),
+    "order": ("Where the order is · 订单进度", "Your order {order}: {order_status}.", "您的订单 {order}：{order_status}。"),
+    "wait": ("Asking for a moment · 请稍等", "Thank you, let me look that up. It takes a few minutes.", "谢谢，我查一下，请稍等几分钟。"),
+    "bye": ("Goodbye · 道别", "You are welcome. Have a good day!", "不客气，祝您生活愉快！"),
 }
 _MACROS: dict[str, list[dict[str, object]]] = {
-    "Take over and greet": [{"do": "assign", "to": "me"}, {"do": "reply", "saved": "hello"}],
-    "Say goodbye and close": [{"do": "reply", "saved": "bye"}, {"do": "close"}],
+    "Take over and greet · 接手并问候": [{"do": "assign", "to": "me"}, {"do": "reply", "saved": "hello"}],
+    "Say goodbye and close · 道别并关闭": [{"do": "reply", "saved": "bye"}, {"do": "close"}],
 }
 _WEEK = {str(day): [["09:00", "12:00"], ["13:30", "18:00"]] for day in range(5)}
 

@@ -1,4 +1,4 @@
-"""Answers for requests that fail before or without a view, or over a text no view looked at closely enough."""
+"""Answers for requests that fail before or without a view, or over what no view need look at: one place for all of them."""
 
 import uuid
 from collections.abc import Callable
@@ -7,14 +7,18 @@ from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from crm.core.outage import JSON_PATHS
+from crm.core.errors import NotFound
+from crm.core.outage import JSON_PATHS, is_outage, unavailable
 
 # SQLSTATEs of texts PostgreSQL cannot hold: not in the repertoire, untranslatable (U+0000 in JSON).
 _UNSTORABLE = frozenset({"22021", "22P05"})
 
 
-class UnstorableTextMiddleware:
-    """Answers 400 where a text with a zero byte reached the database, which holds none; people never type one, probes do."""
+class FailureMiddleware:
+    """Answers 503 where a service is away, 404 where the domain knows no such thing, 400 where a text cannot be stored.
+
+    Must be the outermost middleware. Whatever else a view raises is a bug and Django's.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -23,12 +27,19 @@ class UnstorableTextMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not is_unstorable(exception):
-            return None
-        if request.path.startswith(JSON_PATHS) or "application/json" in (request.content_type, request.headers.get("Accept", "")):
-            message = "A text holds the character U+0000, which cannot be stored; send it without."
-            return JsonResponse({"code": "text_unstorable", "message": message, "status": 400}, status=400)
-        return render(request, "400.html", status=400)
+        if is_outage(exception):
+            return unavailable(request, exception)
+        if isinstance(exception, NotFound):
+            return not_found(request, exception)
+        return unstorable(request) if is_unstorable(exception) else None
+
+
+def unstorable(request: HttpRequest) -> HttpResponse:
+    """Return the 400 that fits the caller for a text with a zero byte; people never type one, probes do."""
+    if request.path.startswith(JSON_PATHS) or "application/json" in (request.content_type, request.headers.get("Accept", "")):
+        message = "A text holds the character U+0000, which cannot be stored; send it without."
+        return JsonResponse({"code": "text_unstorable", "message": message, "status": 400}, status=400)
+    return render(request, "400.html", status=400)
 
 
 def is_unstorable(error: Exception) -> bool:

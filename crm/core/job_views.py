@@ -11,7 +11,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from crm.core import audit, clock, job_pages, jobs
 from crm.core.access.roles import require
-from crm.core.errors import NotFound
 from crm.core.http import wants_part
 from crm.core.models import Job
 
@@ -29,10 +28,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require("jobs.view")
 def detail(request: HttpRequest, job_id: int) -> HttpResponse:
     """One job; while it runs the page asks for its `progress` part again every two seconds."""
-    try:
-        page = job_pages.job_page(job_id, now=clock.now())
-    except NotFound as missing:
-        raise Http404(missing.text) from missing
+    page = job_pages.job_page(job_id, now=clock.now())
     template = "jobs/detail.html#progress" if wants_part(request) else "jobs/detail.html"
     return render(request, template, {"page": page})
 

@@ -7,7 +7,6 @@ reuse (CONN_HEALTH_CHECKS), so the first request after the outage succeeds.
 import functools
 import logging
 import sys
-from collections.abc import Callable
 
 import kombu.exceptions
 import redis
@@ -23,19 +22,6 @@ RETRY_AFTER_SECONDS = 5
 JSON_PATHS = ("/v1/", "/api/")
 # SQLSTATEs that say "the server is not there for you now"; other operational errors (deadlock, timeout) are not outages.
 _AWAY = ("08", "57P01", "57P02", "57P03", "53300")
-
-
-class OutageMiddleware:
-    """Answers 503 when a view failed because a service is away; must be the outermost middleware."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
-
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return unavailable(request, exception) if is_outage(exception) else None
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -11,7 +11,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from crm.core import clock, mailframe, outbox, outbox_answer
 from crm.core.access.roles import require
-from crm.core.errors import NotFound
 from crm.core.http import wants_part
 from crm.core.outbox import Mail, MailPage
 
@@ -74,10 +73,7 @@ def mail_html(request: HttpRequest, key: str) -> HttpResponse:
 
 def _read(key: str) -> Mail:
     _available()
-    try:
-        return outbox.read(settings.CRM_OUTBOX_DIR, key)
-    except NotFound:
-        raise Http404 from None
+    return outbox.read(settings.CRM_OUTBOX_DIR, key)
 
 
 def _available() -> None:

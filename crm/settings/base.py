@@ -65,8 +65,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "crm.core.outage.OutageMiddleware",
-    "crm.core.failures.UnstorableTextMiddleware",
+    "crm.core.failures.FailureMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "crm.core.compression.PageCompressionMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

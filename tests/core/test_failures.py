@@ -1,4 +1,4 @@
-"""Texts the database cannot hold: 400 in words, for people and for programs; other faults stay faults."""
+"""What no view answers: texts the database cannot hold and things that are not there, in words; other faults stay faults."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,9 @@ from django.test import RequestFactory
 from django.utils import translation
 
 from crm.core import failures, rows
+from crm.core.errors import Conflict, NotFound
 from crm.core.models import Source
+from support import conversations
 
 
 @pytest.mark.django_db
@@ -29,8 +31,21 @@ def test_only_characters_that_cannot_be_stored_are_the_senders_fault(work: Calla
     assert failures.is_unstorable(caught.value) is is_of_that_kind
 
 
+@pytest.mark.parametrize("error", [NotFound(), conversations.ConversationMissing()])
+def test_what_the_domain_does_not_know_is_a_missing_page(error: Exception) -> None:
+    middleware = failures.FailureMiddleware(lambda _request: HttpResponse())
+    request = RequestFactory().get("/customers/1/")
+    request.htmx = False  # type: ignore[attr-defined]
+
+    page = middleware.process_exception(request, error)
+
+    assert page is not None
+    assert page.status_code == 404
+    assert middleware.process_exception(request, Conflict()) is None
+
+
 def answer(**headers: str) -> HttpResponse | None:
-    middleware = failures.UnstorableTextMiddleware(lambda _request: HttpResponse())
+    middleware = failures.FailureMiddleware(lambda _request: HttpResponse())
     request = RequestFactory().get(headers.pop("path", "/customers/"), headers=headers)
     request.htmx = False  # type: ignore[attr-defined]
     return middleware.process_exception(request, DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"))
@@ -54,7 +69,7 @@ def test_programs_read_a_code(headers: dict[str, str]) -> None:
 
 
 def test_a_bug_stays_a_bug() -> None:
-    middleware = failures.UnstorableTextMiddleware(lambda _request: HttpResponse())
+    middleware = failures.FailureMiddleware(lambda _request: HttpResponse())
 
     assert middleware.process_exception(RequestFactory().get("/"), DataError("value too long")) is None
     assert middleware.process_exception(RequestFactory().get("/"), ValueError("NUL (0x00)")) is None

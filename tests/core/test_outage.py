@@ -10,7 +10,7 @@ from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from crm.core import outage
+from crm.core import failures, outage
 
 
 def caused(cause: Exception) -> OperationalError:
@@ -48,7 +48,7 @@ def test_what_counts_as_a_service_being_away(error: Exception, away: bool) -> No
     [("/customers/", "text/html", False), ("/v1/track", "*/*", True), ("/api/v1/customers", "*/*", True), ("/jobs/3/", "application/json", True)],
 )
 def test_the_answer_fits_the_caller(rf: RequestFactory, path: str, accept: str, is_json: bool) -> None:
-    middleware = outage.OutageMiddleware(lambda _request: HttpResponse())
+    middleware = failures.FailureMiddleware(lambda _request: HttpResponse())
 
     response = middleware.process_exception(rf.get(path, headers={"Accept": accept}), redis.ConnectionError("redis.internal refused"))
 
@@ -63,7 +63,7 @@ def test_the_answer_fits_the_caller(rf: RequestFactory, path: str, accept: str, 
 
 
 def test_a_bug_is_left_to_django(rf: RequestFactory) -> None:
-    middleware = outage.OutageMiddleware(lambda _request: HttpResponse())
+    middleware = failures.FailureMiddleware(lambda _request: HttpResponse())
 
     assert middleware.process_exception(rf.get("/"), ValueError("a bug")) is None
 
