@@ -5,7 +5,11 @@ from support.models import BusinessCalendar, CannedReply, Macro, ServicePolicy
 
 # A title is found by what is typed after "/", in whichever language its reader thinks.
 _REPLIES = {
-    "hello": ("Greeting · 问候", "Hello {customer}, this is {agent} of {shop}. How can I help?", "{customer}您好，我是{shop}的客服{agent}，请问有什么可以帮您？"),
+    "hello": (
+        "Greeting · 问候",
+        "Hello {customer}, this is {agent} of {shop}. How can I help?",
+        "{customer}您好，我是{shop}的客服{agent}，请问有什么可以帮您？",
+    ),
     "order": ("Where the order is · 订单进度", "Your order {order}: {order_status}.", "您的订单 {order}：{order_status}。"),
     "wait": ("Asking for a moment · 请稍等", "Thank you, let me look that up. It takes a few minutes.", "谢谢，我查一下，请稍等几分钟。"),
     "bye": ("Goodbye · 道别", "You are welcome. Have a good day!", "不客气，祝您生活愉快！"),

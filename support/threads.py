@@ -83,6 +83,7 @@ class Thread:
     is_open: bool
     can_reply: bool
     visitor_language: str | Promise
+    stands: str
 
 
 def name_of(found: Conversation) -> str:
@@ -90,6 +91,12 @@ def name_of(found: Conversation) -> str:
     if found.customer is not None and found.is_verified:
         return str(found.customer)
     return found.visitor_name or (str(found.customer) if found.customer else gettext("Visitor {id}").format(id=found.pk))
+
+
+def stands(found: Conversation) -> str:
+    """Return one word for what the page offers to do about it; the page that shows another is out of date."""
+    until = found.snoozed_until.isoformat() if found.snoozed_until else ""
+    return f"{found.state}.{found.agent_id or 0}.{found.team_id or 0}.{found.priority}.{until}"
 
 
 def thread_of(*, conversation_id: int, viewer: User, now: datetime, lines: int = THREAD_TAIL) -> Thread:
@@ -117,6 +124,7 @@ def thread_of(*, conversation_id: int, viewer: User, now: datetime, lines: int =
         is_open=found.state != ConversationState.CLOSED,
         can_reply=may(viewer, "support.reply"),
         visitor_language=LANGUAGE_NAMES.get(found.language, found.language),
+        stands=stands(found),
     )
 
 

@@ -41,12 +41,13 @@ def inbox(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 @never_cache
 @answered
 def news(request: HttpRequest, pk: int) -> HttpResponse:
-    """Answer the rendered messages above `after`; the headers say up to which number that is and what the visitor has read."""
+    """Answer the rendered messages above `after`; the headers say up to which number that is, what the visitor has read, how things stand."""
     after = number(request.GET.get("after")) or 0
     page = thread_pages.news_of(conversation_id=pk, after=after, viewer=request.user)
     response = render(request, "support/inbox.html#messages", {"thread": page})
     response["X-Upto"] = str(page.upto)
     response["X-Read"] = str(page.conversation.visitor_read_seq)
+    response["X-Stands"] = thread_pages.stands(page.conversation)
     response["X-Got"] = str(page.conversation.visitor_got_seq)
     return response
 

@@ -147,7 +147,7 @@ def send(request: HttpRequest) -> dict[str, Any]:
     if not limits.within(f"send:{visitor.source_id}:{visitor.visitor_id}", most=limits.MESSAGES_PER_MINUTE):
         raise visitors.TooFast
     _check_writing(request, source)
-    posted, conversation = visitors.write(
+    posted, _conversation = visitors.write(
         visitor,
         conversation_id=None,
         text=_text(body, "text"),
@@ -157,6 +157,8 @@ def send(request: HttpRequest) -> dict[str, Any]:
         now=clock.now(),
     )
     after = body.get("after", 0)
+    # Read again: what was posted may have changed how things stand, and the answer may be here already.
+    conversation = conversations.as_it_stands(posted.message.conversation_id)
     known = conversation is not None and body.get("conversation") == str(conversation.public_id)
     return {"seq": posted.message.seq, **news_of(conversation, after if known and isinstance(after, int) and after >= 0 else 0)}
 

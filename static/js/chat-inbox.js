@@ -19,6 +19,8 @@ const title = document.title;
 const POLL_MS = 5000;
 
 let upto = Number(words.upto) || 0;
+// How things stood with what the page offers to do; '' asks for it anew.
+let stands = words.stands;
 let isUp = false;
 
 const post = (url, values = {}, more = {}) => fetch(url, {
@@ -124,6 +126,10 @@ function catchUp() {
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     place(await answer.text(), Number(answer.headers.get('X-Upto')));
     tick(Number(answer.headers.get('X-Got')), Number(answer.headers.get('X-Read')));
+    if (stands !== answer.headers.get('X-Stands')) {
+      stands = answer.headers.get('X-Stands');
+      refreshAbout();
+    }
   })().finally(() => {
     fetching = null;
     if (again) { again = false; catchUp().catch(() => {}); }
@@ -169,6 +175,8 @@ async function refreshAbout() {
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
   const [shown, next] = [document.getElementById('actions'), fresh.getElementById('actions')];
   if (shown && next && !shown.contains(document.activeElement) && !shown.querySelector(':popover-open')) shown.replaceWith(document.adoptNode(next));
+  // Somebody is busy there: the timer asks again.
+  else if (shown) stands = '';
 }
 
 const about = document.getElementById('about');
@@ -538,7 +546,7 @@ const line = new Line({
   },
   frame: (message) => {
     if (message.type === 'hint' && message.conversation === conversation && message.seq > upto) catchUp().catch(() => {});
-    if (message.type === 'change' && message.conversation === conversation) { refreshAbout(); catchUp().catch(() => {}); }
+    if (message.type === 'change' && message.conversation === conversation) { stands = ''; catchUp().catch(() => {}); }
     if (message.type === 'hint' || message.type === 'change') refreshList();
     if (message.type === 'hint') alertTo(message.author);
     if (message.type === 'present') {

@@ -22,6 +22,8 @@ let identity = null;
 let conversation = '';
 // The conversation the socket's other end is in, as far as is known here: a request can begin one it has not heard of.
 let socketIn = '';
+// How often the socket has said how things stand: whether it did while a request was under way.
+let statesHeard = 0;
 let upto = 0;
 let state = {state: 'bot', person: '', csat: null, asks: false, read: 0, got: 0};
 let isUp = false;
@@ -214,7 +216,8 @@ function enter(next) {
 
 /** Take what a request was answered; a socket that is not in this conversation is brought there first. */
 function learn(news) {
-  enter(news.state);
+  // What the socket said while the request was under way is newer.
+  if (!news.overtaken || news.state.conversation !== socketIn) enter(news.state);
   if (isUp && conversation !== socketIn) hello();
   if (news.items) take(news);
 }
@@ -241,13 +244,14 @@ const heard = {
 /* ---- Two ways to the server: the socket, or requests where it is blocked ------------------------------------------ */
 
 async function request(path, body, {method = 'POST'} = {}) {
+  const before = statesHeard;
   // In the language this page is shown in, which need not be the browser's own.
   const answer = await fetch(`/widget/api/${path}${path.includes('?') ? '&' : '?'}lang=${lang}`, {
     method, headers: {...(body ? {'Content-Type': 'application/json'} : {}), ...(token ? {'X-Visitor-Token': token} : {})}, credentials: 'omit',
     ...(body ? {body: JSON.stringify(body)} : {}),
   });
   const json = await answer.json().catch(() => ({}));
-  if (answer.ok) return json;
+  if (answer.ok) return {...json, overtaken: statesHeard !== before};
   if (answer.status === 401) token = '';
   throw answer.status < 500 && ![401, 429].includes(answer.status) ? {refused: json.code} : new Error(json.code);
 }
@@ -291,6 +295,7 @@ const line = new Line({
       isStale = ![message.conversation, socketIn].includes(conversation);
       if (isStale) { hello(); return; }
       socketIn = message.conversation;
+      statesHeard += 1;
       isUp = true;
       part('line').hidden = true;
     }
@@ -393,12 +398,13 @@ async function sendFile(file) {
   for (let attempt = 0; ; attempt++) {
     try {
       if (!token) await renew();
+      const before = statesHeard;
       const answer = await fetch(`/widget/api/file?lang=${lang}`, {
         method: 'POST', body: file, credentials: 'omit',
         headers: {'Content-Type': 'application/octet-stream', 'X-Visitor-Token': token, 'X-Client-Id': id, 'X-File-Name': encodeURIComponent(file.name)},
       });
       const news = await answer.json();
-      if (answer.ok) { row.remove(); learn(news); return; }
+      if (answer.ok) { row.remove(); learn({...news, overtaken: statesHeard !== before}); return; }
       if (answer.status === 401) token = '';
       else if (answer.status < 500 && answer.status !== 429) {
         row.dataset.state = 'failed';

@@ -42,8 +42,9 @@ class VisitorConsumer(ChatConsumer):
         self.is_counted = False
         self.language = "en"
         self.conversation_id: int | None = None
-        # Highest number the client was told about; only `messages` frames move it.
+        # Highest number the client was told about; only `messages` frames move it. And how it was told that things stand.
         self.told = 0
+        self.told_state: wire.State | None = None
         self.typing_told_at = 0.0
         headers = {name: value for name, value in self.scope["headers"] if name in {b"origin", b"host", b"accept-language"}}
         self.origin, self.host, browser = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host", b"accept-language"))
@@ -145,9 +146,10 @@ class VisitorConsumer(ChatConsumer):
         self.deadline.cancel()
         self.visitor, self.checked_at = visitor, time.monotonic()
         self.token_ends_at = self.checked_at + visitors.TOKEN_SECONDS
-        # Join first, read second: what is posted in between is hinted as well as read, and sent once.
+        # Join first, read second: what is posted in between is hinted as well as read, and sent once. How things stand
+        # was read before; what has changed since then comes with the messages.
         if not await self._join(conversation):
-            await self.say(wire.state(conversation))
+            await self._say_state(conversation)
         same = conversation is not None and frame.conversation == str(conversation.public_id)
         self.told = min(frame.after, conversation.last_seq) if same and conversation else 0
         await self._deliver(always=True)
@@ -172,9 +174,7 @@ class VisitorConsumer(ChatConsumer):
         found = conversations.current(source_id=visitor.source_id, visitor_id=visitor.visitor_id, customer_id=visitor.customer_id)
         if found is not None:
             conversations.adopt(conversation=found, customer_id=visitor.customer_id)
-        if found is not None and found.agent_id:
-            found.agent = User.objects.get(pk=found.agent_id)
-        return found
+        return _with_agent(found)
 
     async def _join(self, conversation: Conversation | None) -> bool:
         """Listen to this conversation and say how it stands; returns False, having done neither, where it was heard already."""
@@ -186,14 +186,23 @@ class VisitorConsumer(ChatConsumer):
         self.conversation_id, self.told = joined, 0
         if conversation is not None:
             await self.channel_layer.group_add(live.chat_group(conversation.pk), self.channel_name)
-        await self.say(wire.state(conversation))
+        await self._say_state(conversation)
         return True
 
+    async def _say_state(self, conversation: Conversation | None, *, again: bool = True) -> None:
+        """Say how things stand; without `again`, only what was not said before."""
+        state = wire.state(conversation)
+        if again or state != self.told_state:
+            self.told_state = state
+            await self.say(state)
+
     async def _send(self, frame: frames.Send) -> None:
+        heard = self.conversation_id
         posted = await self._posted_with_others(frame) or await self._posted_alone(frame)
         await self.say({"type": "ack", "client_id": frame.client_id, "seq": posted.message.seq})
-        if posted.is_new and posted.message.seq == self.told + 1:
-            # The usual case needs no query: this socket knew everything up to its own message.
+        if posted.is_new and posted.message.seq == self.told + 1 and self.conversation_id == heard:
+            # The usual case needs no query: this socket knew everything up to its own message. In a conversation it has
+            # only just joined an answer may have come before it listened.
             await self._tell([wire.item(posted.message)], upto=posted.message.seq)
         else:
             await self._deliver()
@@ -245,11 +254,19 @@ class VisitorConsumer(ChatConsumer):
         await self._deliver(always=True)
 
     async def _deliver(self, *, always: bool = False) -> None:
-        """Send everything above what the client was told about, in pages; `always` also says that there is nothing."""
+        """Send how things stand, if that changed, and everything above what the client was told about, in pages.
+
+        always: also says that there is nothing.
+        """
         if self.conversation_id is None and always:
             await self._tell([], upto=0)
         while self.conversation_id is not None:
-            rows, last = await in_thread(_rows_after, self.conversation_id, self.told)
+            conversation, rows = await in_thread(_stands, self.conversation_id, self.told)
+            if conversation is None:
+                await self._join(None)
+                return
+            await self._say_state(conversation, again=False)
+            last = max(conversation.last_seq, rows[-1].seq if rows else 0)
             if last <= self.told and not always:
                 return
             full = len(rows) == conversations.PAGE
@@ -289,9 +306,9 @@ class VisitorConsumer(ChatConsumer):
             await self.send(text_data='{"type":"typing"}')
 
     async def _tell_state(self) -> None:
-        conversation = await in_thread(_with_agent, self.conversation_id)
+        conversation, _rows = await in_thread(_stands, self.conversation_id, None)
         if conversation is not None:
-            await self.say(wire.state(conversation))
+            await self._say_state(conversation, again=False)
 
     async def _guarded(self, step: Callable[[], Any]) -> None:
         try:
@@ -301,17 +318,16 @@ class VisitorConsumer(ChatConsumer):
             logger.warning("hint not followed", exc_info=True)
 
 
-def _rows_after(conversation_id: int, seq: int) -> tuple[list[Message], int]:
-    """Return the visitor's rows above `seq` and the highest number there is, notes included."""
+def _stands(conversation_id: int, seq: int | None) -> tuple[Conversation | None, list[Message]]:
+    """Return the conversation, with whoever answers it, and the visitor's rows above `seq` if there can be any."""
     # Read before the rows: a message posted in between is then fetched but not yet counted, and asked for again.
-    last = conversations.last_number(conversation_id)
-    if last <= seq:
-        return [], last
-    found = conversations.since(conversation_id=conversation_id, after_seq=seq)
-    return found, max(last, found[-1].seq if found else 0)
+    found = _with_agent(conversations.as_it_stands(conversation_id))
+    if found is None or seq is None or found.last_seq <= seq:
+        return found, []
+    return found, conversations.since(conversation_id=conversation_id, after_seq=seq)
 
 
-def _with_agent(conversation_id: int | None) -> Conversation | None:
-    if conversation_id is None:
-        return None
-    return Conversation.objects.select_related("agent").filter(pk=conversation_id).first()
+def _with_agent(conversation: Conversation | None) -> Conversation | None:
+    if conversation is not None and conversation.agent_id:
+        conversation.agent = User.objects.filter(pk=conversation.agent_id).first()
+    return conversation

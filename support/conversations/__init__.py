@@ -5,8 +5,8 @@ same state at once. What a verb changes is announced after commit; the announcem
 """
 
 from support.conversations.handing import assign, await_person, close, hand_over, move_customer, reopen, snooze, take, wake, wake_one
-from support.conversations.opening import adopt, current, for_visitor, open
-from support.conversations.posting import Posted, last_number, post, post_together, since, visitor_line
+from support.conversations.opening import adopt, as_it_stands, current, for_visitor, open
+from support.conversations.posting import Posted, post, post_together, since, visitor_line
 from support.conversations.rules import (
     LONGEST_CLIENT_ID,
     LONGEST_TEXT,
@@ -47,6 +47,7 @@ __all__ = [
     "TextTooLong",
     "VisitorLine",
     "adopt",
+    "as_it_stands",
     "assign",
     "await_person",
     "checked",
@@ -55,7 +56,6 @@ __all__ = [
     "current",
     "for_visitor",
     "hand_over",
-    "last_number",
     "leave_address",
     "locked",
     "mark_got",

@@ -59,6 +59,11 @@ WHERE t.source_id = %(source)s
 _NEWEST = " ORDER BY t.last_message_at DESC, t.id DESC LIMIT 1"
 
 
+def as_it_stands(conversation_id: int) -> Conversation | None:
+    """Return the row as it is now, or None where there is none."""
+    return rows.prepared_first(Conversation, "WHERE t.id = %s", [conversation_id])
+
+
 def for_visitor(*, source_id: int, visitor_id: str, customer_id: int | None, language: str, now: datetime) -> Conversation:
     """Return the conversation a visitor's new message belongs to, opening one where needed.
 

@@ -8,7 +8,6 @@ from functools import partial
 
 from django.db import IntegrityError, connection, transaction
 
-from crm.core import rows
 from crm.core.events import publish
 from crm.core.models import User
 from support import quick, webhooks, wire
@@ -189,12 +188,6 @@ def _agent_wrote(conversation: Conversation, agent: User | None, now: datetime) 
         conversation.state, conversation.agent = ConversationState.ASSIGNED, agent
     conversation.closed_at = conversation.snoozed_until = conversation.waiting_since = None
     conversation.first_response_at = conversation.first_response_at or now
-
-
-def last_number(conversation_id: int) -> int:
-    """Return the number of the newest message, notes included; 0 where there is none."""
-    found = rows.prepared("SELECT last_seq FROM support_conversation WHERE id = %s", [conversation_id])
-    return int(found[0][0]) if found else 0
 
 
 def since(*, conversation_id: int, after_seq: int, with_notes: bool = False, limit: int = PAGE) -> list[Message]:

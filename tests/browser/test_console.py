@@ -129,6 +129,20 @@ def test_two_people_see_each_other_and_the_slower_one_is_asked(
     expect(other.locator(f'[data-faces="{talk.pk}"] .avatar')).to_have_attribute("title", "Mei")
 
 
+def test_where_websockets_are_blocked_the_console_still_sees_who_takes_a_chat(
+    page: "Page", context: "BrowserContext", shop: Source, agent: User, sign_in: Callable[..., None]
+) -> None:
+    [talk] = waiting(shop, 1)
+    sign_in(context, agent)
+    page.route_web_socket("**/ws/inbox/", lambda socket: socket.close())
+    page.goto(f"/inbox/{talk.pk}/")
+    expect(page.locator("#about dd", has_text="Waiting")).to_be_visible()
+
+    Conversation.objects.filter(pk=talk.pk).update(state="assigned", agent=UserFactory(username="lin", first_name="Lin", role="agent"))
+
+    expect(page.locator("#about dd", has_text="Lin").first).to_be_visible(timeout=15_000)
+
+
 def test_a_draft_survives_the_browser_and_a_reply_can_be_taken_back(
     page: "Page", context: "BrowserContext", browser: "Browser", running_server: RunningServer, shop: Source, agent: User, sign_in: Callable[..., None]
 ) -> None:

@@ -1,6 +1,6 @@
 """The visitor's page while its socket and its requests overtake each other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -38,35 +38,39 @@ def context(browser: "Browser", running_server: RunningServer) -> Iterator["Brow
 
 
 class HeldSocket:
-    """The socket of a page, which hears nothing from the server until `release`."""
+    """The socket of a page, of which one side hears nothing from the other until `release`."""
 
-    def __init__(self, page: "Page") -> None:
+    def __init__(self, page: "Page", *, deaf: str) -> None:
+        self._page, self._deaf = page, deaf
         self._held: list[str | bytes] | None = []
-        self._socket: WebSocketRoute | None = None
+        self._ear: Callable[[str | bytes], None] | None = None
         page.route_web_socket("**/ws/visitor/", self._connect)
 
-    def _connect(self, socket: "WebSocketRoute") -> None:
-        self._socket = socket
-        socket.connect_to_server().on_message(self._heard)
+    def _connect(self, of_page: "WebSocketRoute") -> None:
+        of_server = of_page.connect_to_server()
+        to_page, to_server = of_page.send, of_server.send
+        self._ear = to_page if self._deaf == "page" else to_server
+        of_server.on_message(self._kept if self._deaf == "page" else to_page)
+        of_page.on_message(self._kept if self._deaf == "server" else to_server)
 
-    def _heard(self, message: str | bytes) -> None:
-        assert self._socket is not None
+    def _kept(self, message: str | bytes) -> None:
         if self._held is None:
-            self._socket.send(message)
+            assert self._ear is not None
+            self._ear(message)
         else:
             self._held.append(message)
 
-    def wait(self, page: "Page") -> None:
-        """Wait until the server has answered the page's hello, unheard."""
+    def wait(self) -> None:
+        """Wait until something was said that is not heard."""
         while not self._held:
-            page.wait_for_timeout(50)
+            self._page.wait_for_timeout(50)
 
     def release(self) -> None:
-        assert self._socket is not None
-        assert self._held, "the server has not answered yet"
+        assert self._ear is not None
+        assert self._held, "nothing has been said yet"
         held, self._held = self._held, None
         for message in held:
-            self._socket.send(message)
+            self._ear(message)
 
 
 def say(page: "Page", text: str) -> None:
@@ -87,9 +91,9 @@ def agent_says(text: str) -> None:
 
 def test_a_line_sent_before_the_socket_said_how_things_stand_stays_and_is_answered_live(page: "Page", shop: Source) -> None:
     """The answer to hello may be older than the answer to the request by which the first line went."""
-    socket = HeldSocket(page)
+    socket = HeldSocket(page, deaf="page")
     page.goto("/w/wk_tea/?lang=en")
-    socket.wait(page)
+    socket.wait()
     say(page, "first words")
     page.wait_for_selector(SHOWN)
 
@@ -101,7 +105,7 @@ def test_a_line_sent_before_the_socket_said_how_things_stand_stays_and_is_answer
 
 
 def test_a_line_whose_request_ends_after_the_socket_came_up_is_answered_live(page: "Page", shop: Source) -> None:
-    socket = HeldSocket(page)
+    socket = HeldSocket(page, deaf="page")
 
     def slow(route: "Route") -> None:
         answer = route.fetch()
@@ -111,12 +115,37 @@ def test_a_line_whose_request_ends_after_the_socket_came_up_is_answered_live(pag
 
     page.route("**/widget/api/send*", slow)
     page.goto("/w/wk_tea/?lang=en")
-    socket.wait(page)
+    socket.wait()
     say(page, "first words")
     page.wait_for_selector(SHOWN)
 
     agent_says("welcome")
     page.wait_for_selector('.line[data-author="agent"]', timeout=TOLD_MS)
+
+
+def test_an_answer_that_the_socket_overtook_does_not_turn_back_how_things_stand(page: "Page", shop: Source) -> None:
+    """The request's answer says that the assistant has the chat, the socket meanwhile that a person is wanted."""
+
+    socket = HeldSocket(page, deaf="server")
+
+    def slow(route: "Route") -> None:
+        answer = route.fetch()
+        socket.release()
+        page.get_by_text("passing you on").wait_for()
+        page.wait_for_selector("#person", state="hidden")
+        told = answer.json()
+        told["state"]["state"], told["items"], told["upto"] = "bot", told["items"][:1], 1
+        route.fulfill(response=answer, json=told)
+
+    page.route("**/widget/api/send*", slow)
+    page.goto("/w/wk_tea/?lang=en")
+    socket.wait()
+    with page.expect_response("**/widget/api/send*"):
+        say(page, "my parrot ate the remote control")
+
+    page.wait_for_timeout(300)
+    assert page.is_hidden("#person")
+    assert page.locator("[data-seq]").count() == 2
 
 
 def test_a_file_sent_first_is_answered_live(page: "Page", shop: Source) -> None:

@@ -109,6 +109,18 @@ def test_news_holds_only_what_is_above_the_number(desk: Client, talk: Conversati
     assert answer.headers["X-Upto"] == "3"
 
 
+def test_news_say_when_what_the_page_offers_is_out_of_date(desk: Client, talk: Conversation, agent: User) -> None:
+    def stands() -> str:
+        return desk.get(reverse("support:news", args=[talk.pk])).headers["X-Stands"]
+
+    page = desk.get(reverse("support:conversation", args=[talk.pk])).content.decode()
+    before = stands()
+    conversations.assign(conversation_id=talk.pk, agent=agent, by=agent, now=NOW)
+
+    assert f'data-stands="{before}"' in page
+    assert stands() != before
+
+
 def test_every_line_of_a_long_conversation_can_be_read(desk: Client, talk: Conversation) -> None:
     Message.objects.bulk_create(
         Message(conversation=talk, seq=number, author="visitor", text=f"line {number}", sent_at=NOW, language="en") for number in range(1, 451)

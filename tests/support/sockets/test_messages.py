@@ -14,7 +14,7 @@ from support.visitors import Visitor
 from tests.factories import UserFactory
 from tests.support.conftest import VISITOR
 from tests.support.sockets.conftest import Open, post
-from tests.support.sockets.websocket import hear, say
+from tests.support.sockets.websocket import hear, hear_any, say
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio, pytest.mark.usefixtures("no_prompt_reply")]
 
@@ -92,8 +92,15 @@ async def test_a_line_that_follows_what_is_known_needs_no_query_and_a_gap_does(v
     talk = await Conversation.objects.aget()
     agent = await sync_to_async(UserFactory)(role="agent", first_name="Mei")
     asked: list[int] = []
-    rows_after = visitor_sockets._rows_after
-    monkeypatch.setattr(visitor_sockets, "_rows_after", lambda *given: asked.append(given[1]) or rows_after(*given))
+    stands = visitor_sockets._stands
+
+    def counted(conversation_id: int, seq: int | None) -> Any:
+        # Without a number it is the state alone that is asked for: the agent's first word has changed that.
+        if seq is not None:
+            asked.append(seq)
+        return stands(conversation_id, seq)
+
+    monkeypatch.setattr(visitor_sockets, "_stands", counted)
 
     await sync_to_async(post)(talk.pk, "two", author="agent", agent=agent)
     prompt = await hear(socket, "messages")
@@ -126,6 +133,59 @@ async def test_a_lost_hint_is_made_good_by_asking(visit: Open, monkeypatch: pyte
     await say(socket, type="since", seq=1)
 
     assert [item["text"] for item in (await hear(socket, "messages"))["items"]] == ["two"]
+
+
+async def test_a_lost_change_is_made_good_by_asking_and_told_once(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="one")
+    await hear(socket, "messages")
+    await hear(socket, "messages")
+    talk = await Conversation.objects.aget()
+    monkeypatch.setattr("support.live._send", lambda *_, **__: None)
+    await sync_to_async(conversations.hand_over)(conversation_id=talk.pk, reason="asked", now=clock.now())
+
+    heard = []
+    for _ in range(2):
+        await say(socket, type="since", seq=1)
+        while (frame := await hear_any(socket))["type"] != "messages":
+            heard.append(frame)
+
+    assert [(frame["type"], frame["state"]) for frame in heard] == [("state", "queued")]
+
+
+async def test_what_changes_before_a_socket_listens_is_told_too(visit: Open, source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between reading how things stand and joining the conversation's group a hint reaches nobody."""
+    talk = await sync_to_async(conversations.open)(source_id=source.pk, visitor_id=VISITOR, now=clock.now())
+    await sync_to_async(post)(talk.pk, "one")
+    entered = visitor_sockets.VisitorConsumer._entered
+
+    def entered_late(*given: Any) -> Any:
+        found = entered(*given)
+        conversations.hand_over(conversation_id=talk.pk, reason="asked", now=clock.now())
+        return found
+
+    monkeypatch.setattr(visitor_sockets.VisitorConsumer, "_entered", entered_late)
+    socket = await visit()
+
+    assert (await hear(socket, "state"))["state"] == "bot"
+    assert (await hear(socket, "state"))["state"] == "queued"
+    assert [item["kind"] for item in (await hear(socket, "messages"))["items"]] == ["text", "handover"]
+
+
+async def test_an_answer_that_comes_before_the_first_lines_socket_listens_is_told(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = await visit()
+    await hear(socket, "messages")
+    write = visitors.write
+
+    def write_and_be_answered(*given: Any, **more: Any) -> Any:
+        posted = write(*given, **more)
+        post(posted[0].message.conversation_id, "an answer", author="bot")
+        return posted
+
+    monkeypatch.setattr(visitors, "write", write_and_be_answered)
+    await say(socket, type="send", client_id="a", text="one")
+
+    assert [item["text"] for item in (await hear(socket, "messages"))["items"]] == ["one", "an answer"]
 
 
 async def test_a_refused_text_names_its_message_and_stores_nothing(visit: Open) -> None:

@@ -39,10 +39,16 @@ async def say(socket: Socket, **frame: Any) -> None:
     await socket.send_to(text_data=json.dumps(frame))
 
 
+async def hear_any(socket: Socket) -> dict[str, Any]:
+    """Return the next frame."""
+    frame: dict[str, Any] = json.loads(await socket.receive_from(timeout=10))
+    return frame
+
+
 async def hear(socket: Socket, kind: str) -> dict[str, Any]:
     """Return the next frame of a kind."""
     while True:
-        frame = json.loads(await socket.receive_from(timeout=10))
+        frame = await hear_any(socket)
         if frame["type"] == kind:
             return frame
 
