@@ -23,9 +23,15 @@ let upto = Number(words.upto) || 0;
 let stands = words.stands;
 let isUp = false;
 
-const post = (url, values = {}, more = {}) => fetch(url, {
-  method: 'POST', body: new URLSearchParams(values), headers: {Accept: 'application/json', 'X-CSRFToken': csrf()}, ...more,
-});
+const post = async (url, values = {}, more = {}) => {
+  const answer = await fetch(url, {
+    method: 'POST', body: new URLSearchParams(values), headers: {Accept: 'application/json', 'X-CSRFToken': csrf()}, ...more,
+  });
+  // Whoever is no longer logged in is led to the login page, which answers 200 and has done nothing.
+  if (isLogin(answer)) { location.reload(); throw new Error('logged out'); }
+  return answer;
+};
+const isLogin = (answer) => answer.redirected && new URL(answer.url).pathname === document.body.dataset.login;
 const getJson = async (url) => {
   const answer = await fetch(url, {headers: {Accept: 'application/json'}});
   if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
@@ -37,7 +43,7 @@ async function fill(target, url) {
   target.setAttribute('aria-busy', 'true');
   const answer = await fetch(url, {headers: {Accept: 'text/html', 'HX-Request': 'true'}}).catch(() => null);
   target.removeAttribute('aria-busy');
-  if (answer?.redirected && new URL(answer.url).pathname === document.body.dataset.login) { location.reload(); return false; }
+  if (answer && isLogin(answer)) { location.reload(); return false; }
   if (!answer?.ok) {
     const retry = document.createElement('button');
     retry.type = 'button';
@@ -225,7 +231,8 @@ const text = composer?.elements.text;
 const kindOf = () => composer.elements.kind.value;
 
 const outbox = composer && new Outbox({
-  key: `inbox:${conversation}`,
+  // Of this person: who logs in next on the same machine must not send it as theirs.
+  key: `inbox:${words.user}:${conversation}`,
   changed: () => drawOutbox(),
   deliver: async (entry) => {
     const values = {text: entry.text, kind: entry.kind, client_id: entry.id, seen: entry.seen ?? upto, saved: entry.saved ?? ''};
@@ -234,6 +241,13 @@ const outbox = composer && new Outbox({
     const answer = await post(composer.action, values, {keepalive: true});
     if (!answer.ok) {
       const told = await answer.json().catch(() => ({}));
+      // After a login in another tab this page's token is out of date: a fresh page sends what is kept, once more.
+      if (answer.status === 403 && !told.code && !entry.renewed) {
+        entry.renewed = true;
+        outbox.keep(entry);
+        location.reload();
+        throw new Error('page out of date');
+      }
       entry.by = told.by;
       if (told.code === 'reply_overtaken') catchUp().catch(() => {});
       const refused = told.code ?? `http_${answer.status}`;
@@ -315,7 +329,7 @@ function drawOutbox() {
 }
 
 if (composer) {
-  const draftKey = `draft:${conversation}`;
+  const draftKey = `draft:${words.user}:${conversation}`;
   // What this browser kept is newer than what the server got from it; without one the server's draft is in the box already.
   text.value = store.get(draftKey) || text.value;
   text.addEventListener('input', () => {

@@ -104,22 +104,38 @@ export const store = {
   get(key) { try { return localStorage.getItem(key); } catch { return memory.get(key) ?? null; } },
   set(key, value) { try { localStorage.setItem(key, value); } catch { memory.set(key, value); } },
   remove(key) { try { localStorage.removeItem(key); } catch { memory.delete(key); } },
+  keys(prefix) {
+    let all = [...memory.keys()];
+    try { all = Object.keys(localStorage); } catch { /* memory it is */ }
+    return all.filter((key) => key.startsWith(prefix));
+  },
 };
 
 export class Outbox {
   constructor({key, deliver, changed}) {
-    this.key = `outbox:${key}`;
+    // A key for each entry: two tabs that write at once must not overwrite one another's list.
+    this.prefix = `outbox:${key}:`;
     this.deliver = deliver;
     this.changed = changed;
     this.failures = 0;
     this.isBusy = false;
-    this.entries = JSON.parse(store.get(this.key) || '[]');
+    this.entries = this.kept();
+  }
+
+  /** What an earlier page, or another tab, left unconfirmed, oldest first. */
+  kept() {
+    const found = [];
+    for (const key of store.keys(this.prefix)) {
+      try { found.push(JSON.parse(store.get(key))); } catch { store.remove(key); }
+    }
+    return found.filter((entry) => entry?.id).sort((one, other) => one.order - other.order);
   }
 
   add(text, extra = {}) {
-    const entry = {id: newId(), text, state: 'sending', at: new Date().toISOString(), ...extra};
+    const order = Math.max(Date.now(), (this.entries.at(-1)?.order ?? 0) + 1);
+    const entry = {id: newId(), text, state: 'sending', at: new Date().toISOString(), order, ...extra};
     this.entries.push(entry);
-    this.save();
+    this.keep(entry);
     this.pump();
     return entry;
   }
@@ -128,14 +144,15 @@ export class Outbox {
   settle(id) {
     const before = this.entries.length;
     this.entries = this.entries.filter((entry) => entry.id !== id);
-    if (this.entries.length !== before) this.save();
+    store.remove(this.prefix + id);
+    if (this.entries.length !== before) this.changed(this.entries);
   }
 
   retry(id) {
     const entry = this.entries.find((each) => each.id === id);
     if (!entry) return;
     entry.state = 'sending';
-    this.save();
+    this.keep(entry);
     this.pump();
   }
 
@@ -156,17 +173,18 @@ export class Outbox {
         next.state = 'waiting';
         this.timer = setTimeout(() => this.pump(), WAITS_MS[Math.min(this.failures++, WAITS_MS.length - 1)]);
         this.isBusy = false;
-        this.save();
+        this.keep(next);
         return;
       }
-      this.save();
+      this.keep(next);
     }
     this.isBusy = false;
     this.pump();
   }
 
-  save() {
-    if (this.entries.length) store.set(this.key, JSON.stringify(this.entries)); else store.remove(this.key);
+  keep(entry) {
+    // Confirmed while it was being sent once more: nothing to keep.
+    if (this.entries.includes(entry)) store.set(this.prefix + entry.id, JSON.stringify(entry));
     this.changed(this.entries);
   }
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.sessions.models import Session
 from playwright.sync_api import expect
 
 from crm.core import clock
@@ -141,6 +142,38 @@ def test_where_websockets_are_blocked_the_console_still_sees_who_takes_a_chat(
     Conversation.objects.filter(pk=talk.pk).update(state="assigned", agent=UserFactory(username="lin", first_name="Lin", role="agent"))
 
     expect(page.locator("#about dd", has_text="Lin").first).to_be_visible(timeout=15_000)
+
+
+@pytest.mark.parametrize("is_back", [False, True], ids=["logged out", "logged in again elsewhere"])
+def test_a_reply_written_when_the_session_is_over_is_kept_and_sent_after_the_login(
+    page: "Page", context: "BrowserContext", shop: Source, agent: User, sign_in: Callable[..., None], is_back: bool
+) -> None:
+    [talk] = waiting(shop, 1)
+    agent.set_password("a long password")
+    agent.save()
+    sign_in(context, agent)
+    page.goto(f"/inbox/{talk.pk}/")
+    other = context.new_page()
+
+    def log_in(tab: "Page") -> None:
+        tab.fill("[name=username]", "mei")
+        tab.fill("[name=password]", "a long password")
+        tab.press("[name=password]", "Enter")
+
+    Session.objects.all().delete()
+    if is_back:
+        other.goto("/inbox/")
+        log_in(other)
+        other.wait_for_url("**/inbox/")
+    page.fill("#composer textarea", "Written too late")
+    page.press("#composer textarea", "Enter")
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+    if not is_back:
+        page.wait_for_url("**/login/**")
+        log_in(page)
+
+    expect(page.locator('.message[data-author="agent"][data-seq]')).to_contain_text("Written too late")
+    assert list(talk.messages.filter(author="agent").values_list("text", flat=True)) == ["Written too late"]
 
 
 def test_a_draft_survives_the_browser_and_a_reply_can_be_taken_back(

@@ -174,3 +174,24 @@ def test_a_new_conversation_begun_in_one_tab_is_the_other_tabs_too(page: "Page",
     other.wait_for_selector(f'{SHOWN} >> text="something else"', timeout=TOLD_MS)
     assert Conversation.objects.count() == 2
     assert other.locator('text="first words"').count() == 0
+
+
+def test_what_two_tabs_could_not_send_outlives_both(context: "BrowserContext", shop: Source) -> None:
+    for number in (1, 2):
+        tab = context.new_page()
+        tab.route("**/widget/api/**", lambda route: route.abort())
+        tab.route_web_socket("**/ws/visitor/", lambda socket: socket.close())
+        tab.goto("/w/wk_tea/?lang=en")
+        say(tab, f"words of tab {number}")
+        tab.wait_for_selector('.line[data-state="waiting"] >> text="words of tab ' + f'{number}"')
+    # Entries nobody can read, of another version or of a hand, are passed over.
+    tab.evaluate("() => localStorage.setItem('outbox:widget:wk_tea:torn', '{')")
+    for tab in context.pages:
+        tab.close()
+
+    later = context.new_page()
+    later.goto("/w/wk_tea/?lang=en")
+
+    for number in (1, 2):
+        later.wait_for_selector(f'{SHOWN} >> text="words of tab {number}"')
+    assert later.evaluate("() => Object.keys(localStorage).filter((key) => key.startsWith('outbox:'))") == []
