@@ -7,6 +7,10 @@ _PHRASES: dict[str, dict[str, str]] = {
         ENGLISH: "Hello! I am the shop's assistant. Tell me what you need, or ask for a person at any time.",
         CHINESE: "您好！我是本店的智能助手。请告诉我您需要什么，也可以随时转人工客服。",
     },
+    "who": {
+        ENGLISH: "I am the shop's automatic assistant, not a person. If you would like a person, just say so.",
+        CHINESE: "我是本店的智能助手，不是真人。如需人工客服，直接告诉我即可。",
+    },
     "thanks": {
         ENGLISH: "You are welcome. Write here whenever you need something else.",
         CHINESE: "不客气。如有其他问题，随时在这里留言。",

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from crm.core import audit
-from support import conversations, intents, knowledge, phrases, phrasing, retrieval, triage, understanding
+from support import conversations, disclosure, intents, knowledge, phrases, phrasing, retrieval, triage, understanding
 from support.entities import ORDER, Entity
 from support.language import CHINESE
 from support.models import Conversation, Message
@@ -157,6 +157,8 @@ def compose(*, message: Message, judged: Triage, named: Sequence[Entity] = ()) -
     conversation = message.conversation
     if _is_number_asked_for(message, named):
         return Draft("handover", reason="details")
+    if disclosure.asks_who(message.text):
+        return Draft("text", phrases.say("who", judged.language))
     decision, reason = triage.decide(judged, clarifications=conversation.clarifications)
     match decision:
         case Decision.HAND_OVER:

@@ -154,6 +154,18 @@ def test_without_a_model_a_person_takes_over(talk: Conversation, delivery_articl
     assert talk.handover_reason == "no_model"
 
 
+@pytest.mark.parametrize("label", ["talk_to_person", "out_of_scope", "greeting"])
+@pytest.mark.parametrize(("text", "said"), [("Are you a robot?", "not a person"), ("请问你是真人吗？", "不是真人")])
+def test_who_asks_is_told_that_it_is_an_assistant_whatever_a_model_thinks(talk: Conversation, judge: Judge, label: str, text: str, said: str) -> None:
+    judge(sure(label, "en" if text.isascii() else "zh-hans"))
+    question = asked(talk, text)
+
+    assert replies.draft(message_id=question.pk, now=later(1)) == "posted"
+    assert said in last(talk).text
+    talk.refresh_from_db()
+    assert talk.state == "bot"
+
+
 def test_a_failing_assistant_hands_over_instead_of_falling_silent(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**_: object) -> Triage:
         raise RuntimeError("out of cheese")
