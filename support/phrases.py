@@ -96,6 +96,11 @@ def say(key: str, language: str, **values: object) -> str:
     return texts.get(language, texts[ENGLISH]).format(**values)
 
 
+def joined(language: str, *sentences: str) -> str:
+    """Return sentences one after another; Chinese has no blank between them."""
+    return ("" if language == CHINESE else " ").join(sentences)
+
+
 def queue(language: str, place: int) -> str:
     """Return the visitor's place in the queue in words; 1 is next."""
     return say("queue_first", language) if place <= 1 else say("queue_place", language, place=place)

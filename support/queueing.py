@@ -89,7 +89,7 @@ def words(found: Outlook, language: str) -> str:
     if found.opens_at is not None:
         return phrases.say("offline", language, when=_when(found.opens_at, language))
     said = phrases.queue(language, found.place)
-    return f"{said} {phrases.say('wait', language, minutes=found.minutes)}" if found.minutes is not None else said
+    return said if found.minutes is None else phrases.joined(language, said, phrases.say("wait", language, minutes=found.minutes))
 
 
 def _when(moment: datetime, language: str) -> str:

@@ -72,7 +72,7 @@ def hand_over(*, conversation_id: int, reason: str, now: datetime, phrase: str =
             data["minutes"] = outlook.minutes
         if outlook.opens_at is not None and cause != "demo":
             if addresses.is_on() and not conversation.visitor_email and not conversation.is_verified:
-                text = f"{text} {phrases.say('offline_mail', conversation.language)}"
+                text = phrases.joined(conversation.language, text, phrases.say("offline_mail", conversation.language))
             data["ticket"] = _kept_as_ticket(conversation, now)
         appended(conversation, Author.BOT, text, now, "", None, False, "handover", data, "", cause)
         publish(ConversationChanged(conversation.pk, now, cause))

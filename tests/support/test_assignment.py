@@ -181,3 +181,11 @@ def test_the_chat_says_when_people_are_there(client: Client, shop: Source, hour:
 
     assert said == [english, chinese]
     assert 'class="chat__state">人工客服' in client.get("/w/wk_tea/?lang=zh").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "You are number 3 in the queue. It usually takes about 5 min."), ("zh-hans", "您目前排在第 3 位。预计等待约 5 分钟。")],
+)
+def test_place_and_wait_are_sentences_of_their_language(language: str, said: str) -> None:
+    assert queueing.words(queueing.Outlook(place=3, minutes=5, opens_at=None), language) == said
