@@ -109,7 +109,7 @@ class WebhookSerializer(serializers.ModelSerializer[Webhook]):
     def validate_url(self, url: str) -> str:
         try:
             webhooks.check_address(url)
-        except (webhooks.AddressForbidden, OSError) as error:
+        except (webhooks.AddressForbidden, OSError, ValueError) as error:
             raise serializers.ValidationError(webhooks.AddressForbidden.message) from error
         return url
 

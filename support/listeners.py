@@ -1,8 +1,11 @@
 """What follows a committed change: sockets are hinted, an owed answer is enqueued. One line each. Webhooks' rows are written with it."""
 
+from django.db.models.signals import pre_delete
+
 from crm.core.events import listen, listen_within
+from crm.core.models import Source
 from customers.events import CustomersMerged
-from support import live, outbound
+from support import live, outbound, webhooks
 from support.conversations import SEEN_BY_STAFF
 from support.events import ConversationChanged, MessagePosted, ServiceTargetReached, TicketChanged
 
@@ -19,6 +22,7 @@ def connect() -> None:
     listen_within(ConversationChanged, outbound.on_conversation)
     listen_within(TicketChanged, outbound.on_ticket)
     listen_within(ServiceTargetReached, outbound.on_target)
+    pre_delete.connect(webhooks.shop_goes, sender=Source)
 
 
 def hint_message(event: MessagePosted) -> None:

@@ -43,7 +43,7 @@ def add(*, conversation_id: int, name: str, by: User | None, now: datetime) -> C
     with transaction.atomic():
         conversation = locked(conversation_id)
         tag = named(name)
-        if conversation.tags.count() >= MOST:
+        if conversation.tags.count() >= MOST and not conversation.tags.filter(pk=tag.pk).exists():
             raise TagBad
         conversation.tags.add(tag)
         audit.record(actor=by, action="conversation.tag", target=conversation, data={"tag": tag.name})

@@ -20,9 +20,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import Min, Q
+from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext_noop
 
+from crm.core import clock
 from crm.core.errors import CrmError
+from crm.core.models import Source
 from support.models import Conversation, Message, ServiceTarget, Ticket, Webhook, WebhookDelivery
 from support.models.webhook import WebhookState
 
@@ -73,6 +76,14 @@ def forget() -> None:
     _known = (0.0, False)
 
 
+def shop_goes(instance: Source, **_signal: object) -> None:
+    """Switch off what is told of this shop alone, which goes: told of no shop means told of every one."""
+    for hook in Webhook.objects.filter(sources=instance):
+        hook.sources.remove(instance)
+        if not hook.sources.exists():
+            Webhook.objects.filter(pk=hook.pk).update(is_active=False)
+
+
 def enqueue(*, topic: str, data: dict[str, object], source_id: int | None, at: datetime) -> int:
     """Keep a delivery for every address that wants the topic of the shop; returns how many. Two queries."""
     hooks = Webhook.objects.filter(is_active=True).filter(Q(sources=None) | Q(sources=source_id)).distinct()
@@ -100,11 +111,11 @@ def due(*, now: datetime) -> list[int]:
 
 def sweep(*, now: datetime) -> int:
     """Send what is due, a few in a row to each address that hears; returns how many were delivered."""
-    delivered = 0
+    delivered, moment = 0, clock.going_on(now)
     for first in due(now=now):
         pk: int | None = first
         for _ in range(AT_ONCE):
-            if pk is None or not attempt(delivery_id=pk, now=now):
+            if pk is None or not attempt(delivery_id=pk, now=moment()):
                 break
             delivered += 1
             hook_id = WebhookDelivery.objects.values_list("webhook_id", flat=True).get(pk=pk)
@@ -156,7 +167,8 @@ def send(hook: Webhook, *, body: bytes, event_id: str, topic: str, now: datetime
             link.close()
     except AddressForbidden as error:
         return Answer(0, error.code)
-    except (OSError, HTTPException, ssl.SSLError) as error:
+    except (OSError, HTTPException, ssl.SSLError, ValueError) as error:
+        # ValueError: an address that cannot be put into a request. It is counted as any other failure, and the others go on.
         return Answer(0, type(error).__name__)
 
 
@@ -184,7 +196,7 @@ def _connection(url: str) -> tuple[HTTPConnection, str]:
     link = HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS) if scheme == "https" else HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     plain = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
     link.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host) if scheme == "https" else plain
-    return link, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return link, iri_to_uri((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
 def message_data(message: Message) -> dict[str, object]:

@@ -183,10 +183,13 @@ def _visitor_wrote(conversation: Conversation, now: datetime) -> None:
 
 
 def _agent_wrote(conversation: Conversation, agent: User | None, now: datetime) -> None:
-    # A partner's program that answers has no account: it takes nothing over, or nobody would see the chat as theirs.
-    if agent is not None and (conversation.state != ConversationState.ASSIGNED or conversation.agent_id is None):
-        conversation.state, conversation.agent = ConversationState.ASSIGNED, agent
-    conversation.closed_at = conversation.snoozed_until = conversation.waiting_since = None
+    # A partner's program that answers has no account: it takes nothing over, or nobody would see the chat as theirs, and
+    # what is closed or snoozed stays so, with its moment.
+    if agent is not None:
+        if conversation.state != ConversationState.ASSIGNED or conversation.agent_id is None:
+            conversation.state, conversation.agent = ConversationState.ASSIGNED, agent
+        conversation.closed_at = conversation.snoozed_until = None
+    conversation.waiting_since = None
     conversation.first_response_at = conversation.first_response_at or now
 
 

@@ -3,20 +3,33 @@
 from collections.abc import Sequence
 from datetime import datetime
 from email import policy
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import format_datetime
 
+from django.conf import settings
 from django.utils import timezone
 
 from support import attachments, phrases
 from support.language import html_lang
 from support.mail import addresses
-from support.models import Conversation, ConversationMail, Message
+from support.models import Attachment, Conversation, ConversationMail, Message
 from support.models.conversation import Author
 
+
+class _Ids(UnstructuredHeader, BaseHeader):
+    """Message ids, one a line: the standard folding encodes those longer than a line, and no mail program knows them again."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {f'{policy.linesep} '.join(self.split())}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+for _name in ("in-reply-to", "references"):
+    _HEADERS.map_to_type(_name, _Ids)
 # 7-bit bodies pass every server; headers are encoded per RFC 2047.
-POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
+POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=76, header_factory=_HEADERS)
 # Lines quoted below the answer, to say what it answers.
 QUOTED = 4
 # Bytes of files sent along; larger ones are named with their address.
@@ -41,15 +54,17 @@ def compose(*, row: ConversationMail, lines: Sequence[Message], before: Sequence
         mail["In-Reply-To"], mail["References"] = answers[-1], " ".join(answers[-10:])
     # A person wrote this, so it is not auto-submitted; answers of machines are still not wanted (Exchange's header).
     mail["X-Auto-Response-Suppress"] = "All"
-    files = [each for each in lines if each.kind == "file"]
-    texts = [each.text if each.kind != "file" else f"[{each.text}]" for each in lines]
+    files = _files(lines)
+    texts = [each.text if each.kind != "file" else f"[{each.text}]" if each.pk in files else f"[{each.text}] {_address(each)}" for each in lines]
     body = [phrases.say("mail_above", language), "", "\n\n".join(texts), "", phrases.say("mail_sender", language, name=person, shop=shop) if person else shop]
     body += ["", phrases.say("mail_foot", language)]
     if before:
         body += ["", *(f"> {line}" for each in before for line in _quoted(each, language))]
     mail.set_content("\n".join(body) + "\n")
     mail["Content-Language"] = html_lang(language)
-    _attach(mail, files)
+    for file, content in files.values():
+        kind, _, subtype = file.media_type.partition("/")
+        mail.add_attachment(content, maintype=kind, subtype=subtype, filename=file.name)
     return mail
 
 
@@ -58,15 +73,22 @@ def _quoted(message: Message, language: str) -> list[str]:
     return [f"{who} ({timezone.localtime(message.sent_at):%Y-%m-%d %H:%M})", *(f"  {line}" for line in message.text[:1000].splitlines())]
 
 
-def _attach(mail: EmailMessage, files: Sequence[Message]) -> None:
+def _files(lines: Sequence[Message]) -> dict[int, tuple[Attachment, bytes]]:
+    """Return the files that go along, by their message."""
     left = LARGEST_FILES
-    for message in files:
-        key = str(message.data.get("file", {}).get("url", "")).strip("/").rpartition("/")[2]
+    found: dict[int, tuple[Attachment, bytes]] = {}
+    for message in lines:
+        if message.kind != "file":
+            continue
         try:
-            row, content = attachments.read(key)
+            row, content = attachments.read(_address(message).strip("/").rpartition("/")[2])
         except attachments.FileMissing:
             continue
         if len(content) <= left:
             left -= len(content)
-            kind, _, subtype = row.media_type.partition("/")
-            mail.add_attachment(content, maintype=kind, subtype=subtype, filename=row.name)
+            found[message.pk] = (row, content)
+    return found
+
+
+def _address(message: Message) -> str:
+    return f"{settings.CRM_PUBLIC_URL}{message.data.get('file', {}).get('url', '')}"

@@ -3,6 +3,7 @@
 Mails are written by strangers: nothing here trusts a header, loads anything, or raises for a mail that is merely broken.
 """
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ from email.header import decode_header
 from email.message import Message
 from email.utils import getaddresses, parseaddr
 
+from support.conversations import cleaned
 from support.mail import html
 
 # Parts looked at and nesting followed; no mail program makes more, a bomb does.
 MOST_PARTS, MOST_FILES, DEEPEST = 200, 20, 30
+# Characters of a header that are looked at.
+LONGEST_HEADER = 20_000
 # Pictures this small inside an HTML mail are the logos of signatures.
 SMALLEST_INLINE_BYTES = 10_000
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,200}>")
@@ -29,6 +33,8 @@ _CHARSETS = {
     "ks_c_5601-1987": "cp949",
     "iso-8859-1": "cp1252",
 }
+# What Python decodes and no mail is written in; the first takes hours over a text of megabytes.
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +129,21 @@ def _parts(mail: Message) -> tuple[str, str, list[File]]:
     marked_up: list[str] = []
     files: list[File] = []
     for part in _leaves(mail):
+        if part.is_multipart():
+            # A mail inside a mail is what somebody forwarded. It is not opened: without content it is refused, by name.
+            inner = next(iter(part.get_payload()), None)
+            subject = _header(inner, "Subject")[:100] if isinstance(inner, Message) else ""
+            files.append(File(f"{subject or 'mail'}.eml", b""))
+            continue
         kind, disposition = part.get_content_type(), part.get_content_disposition()
-        name = _decoded(part.get_filename() or "")
+        name = _filename(part)
         if disposition != "attachment" and not name and kind in {"text/plain", "text/html"}:
             (plain if kind == "text/plain" else marked_up).append(_text(part))
             continue
         content = _content(part)
         is_logo = bool(part.get("Content-ID")) and disposition != "attachment" and len(content) < SMALLEST_INLINE_BYTES
-        if content and not is_logo and kind not in {"text/calendar", "application/pgp-signature", "application/pkcs7-signature"} and len(files) < MOST_FILES:
-            files.append(File(name[:200] or "file", content))
+        if content and not is_logo and kind not in {"text/calendar", "application/pgp-signature", "application/pkcs7-signature"}:
+            files.append(File(name[:200] or "file", content if len(files) < MOST_FILES else b""))
     return "\n".join(plain), "".join(marked_up), files
 
 
@@ -140,14 +152,20 @@ def _leaves(mail: Message, depth: int = 0, seen: list[int] | None = None) -> Ite
     seen[0] += 1
     if depth > DEEPEST or seen[0] > MOST_PARTS:
         return
-    payload = mail.get_payload()
-    # A mail inside a mail is what somebody forwarded; it is not opened.
-    if isinstance(payload, list) and mail.get_content_maintype() == "multipart":
-        for part in payload:
+    if mail.is_multipart() and mail.get_content_maintype() == "multipart":
+        for part in mail.get_payload():
             if isinstance(part, Message):
                 yield from _leaves(part, depth + 1, seen)
-    elif not isinstance(payload, list):
+    else:
         yield mail
+
+
+def _filename(part: Message) -> str:
+    try:
+        return _decoded(part.get_filename() or "")
+    except (LookupError, ValueError):
+        # The name says it is in a charset that is none.
+        return ""
 
 
 def _content(part: Message) -> bytes:
@@ -166,7 +184,7 @@ def _text(part: Message) -> str:
 
 def decoded(content: bytes, charset: str) -> str:
     """Return the bytes as text: by the charset named, else by what they can be."""
-    if charset == "us-ascii" or not charset:
+    if charset == "us-ascii" or not charset or _codec(charset) in _NO_CHARSETS:
         charset = "utf-8"
     for each in (_CHARSETS.get(charset, charset), "utf-8", "gb18030"):
         try:
@@ -177,6 +195,13 @@ def decoded(content: bytes, charset: str) -> str:
         return content.decode(_CHARSETS.get(charset, charset), "replace")
     except (LookupError, ValueError):
         return content.decode("utf-8", "replace")
+
+
+def _codec(charset: str) -> str:
+    try:
+        return codecs.lookup(charset).name
+    except (LookupError, ValueError):
+        return ""
 
 
 def _unflowed(text: str, *, is_deleting: bool) -> str:
@@ -200,8 +225,8 @@ def _header(mail: Message, name: str) -> str:
 
 
 def _decoded(value: object) -> str:
-    """Return a header's words (RFC 2047) as text on one line; one that is broken stays as it came."""
-    raw = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Return a header's words (RFC 2047) as text on one line that can be stored; one that is broken stays as it came."""
+    raw = str(value)[:LONGEST_HEADER].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     try:
         pieces = [
             piece.decode("latin-1") if isinstance(piece, bytes) and name is None else decoded(piece, name or "") if isinstance(piece, bytes) else piece
@@ -209,5 +234,5 @@ def _decoded(value: object) -> str:
         ]
     except Exception:
         # The standard decoder raises whatever it happens to hit in a broken header.
-        return " ".join(raw.split())
-    return " ".join("".join(pieces).split())
+        pieces = [raw]
+    return " ".join(cleaned("".join(pieces)).split())

@@ -114,7 +114,7 @@ def _stored(letter: Letter, conversation: Conversation, now: datetime) -> Receiv
         mine = Message.objects.filter(conversation=conversation, author=Author.VISITOR)
         if mine.filter(client_id__startswith=client_id).exists():
             return Received("repeat", conversation.pk)
-        if mine.filter(client_id__startswith="mail-", sent_at__gt=now - timedelta(hours=1)).count() >= MOST_PER_HOUR:
+        if mine.filter(kind="mail", sent_at__gt=now - timedelta(hours=1)).count() >= MOST_PER_HOUR:
             raise MailTooMany
         files, refused = _files(letter)
         if len(text) > conversations.LONGEST_TEXT:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from crm.core import smtp
+from crm.core import clock, smtp
 from crm.core.errors import CrmError
 from support import conversations
 from support.mail import addresses, composing
@@ -45,10 +45,10 @@ def sweep(*, now: datetime) -> int:
     for conversation_id in owed(now=now):
         prepare(conversation_id=conversation_id, now=now)
     waiting = ConversationMail.objects.filter(state=MailState.WAITING, next_at__lte=now).order_by("pk").values_list("pk", flat=True)
-    taken = 0
+    taken, moment = 0, clock.going_on(now)
     for pk in waiting[:AT_ONCE]:
         try:
-            taken += hand_over(mail_id=pk, now=now)
+            taken += hand_over(mail_id=pk, now=moment())
         except ServerAway:
             # The others would only wait for it as long, and the worker has other work.
             break
@@ -103,9 +103,13 @@ def hand_over(*, mail_id: int, now: datetime) -> bool:
     lines = list(_lines(talk, row.from_seq - 1, row.upto_seq).select_related("agent"))
     said = Message.objects.filter(conversation=talk, is_note=False, seq__lt=row.from_seq).exclude(author=Author.SYSTEM)
     before = list(said.order_by("-seq")[: composing.QUOTED])[::-1]
-    mail = composing.compose(row=row, lines=lines, before=before, answers=_thread(row), at=now)
     row.attempts += 1
-    error = _submit(mail.as_bytes(), sender=addresses.reply_address(talk), to=row.to)
+    try:
+        mail = composing.compose(row=row, lines=lines, before=before, answers=_thread(row), at=now)
+        error = _submit(mail.as_bytes(), sender=addresses.reply_address(talk), to=row.to)
+    except (ValueError, LookupError):
+        # No mail can be written to what the shop, or a list somebody imported, calls an address. The others' mails go on.
+        error = _Failure("no address", is_final=True)
     if error is None:
         row.state, row.sent_at, row.error = MailState.SENT, now, ""
     elif error.is_final or row.attempts > len(PAUSES):
@@ -125,7 +129,7 @@ def _thread(row: ConversationMail) -> list[str]:
     """Return the ids of the mails of both sides before this one, oldest first, so that mail programs show one thread."""
     ours = ConversationMail.objects.filter(conversation=row.conversation, pk__lt=row.pk).values_list("created_at", "message_id")
     theirs = Message.objects.filter(conversation=row.conversation, kind="mail").values_list("sent_at", "data__mail__message_id")
-    return [str(each) for _, each in sorted([*ours, *theirs]) if each and "@no-id>" not in each]
+    return [str(each) for _, each in sorted([*ours, *theirs]) if each and each.isascii() and "@no-id>" not in each]
 
 
 class ServerAway(CrmError):

@@ -189,6 +189,17 @@ def test_snoozed_conversation_comes_back_with_the_visitor_or_the_hour(talk: Conv
     assert (talk.state, talk.snoozed_until, talk.waiting_since) == ("assigned", None, later(200))
 
 
+def test_a_programs_line_leaves_what_is_snoozed_or_closed_as_it_stands(talk: Conversation, agent: User) -> None:
+    conversations.snooze(conversation_id=talk.pk, until=later(100), by=agent, now=NOW)
+    say(talk, "Your parcel left.", author="agent")
+    assert conversations.wake(now=later(100)) == 1
+
+    conversations.close(conversation_id=talk.pk, by=agent, now=later(200))
+    say(talk, "Your parcel arrived.", author="agent")
+    talk.refresh_from_db()
+    assert (talk.state, talk.closed_at) == ("closed", later(200))
+
+
 @pytest.mark.parametrize("bad", [0, 6, True, 2.5, "5", None])
 def test_rating_outside_one_to_five_is_refused(talk: Conversation, bad: object) -> None:
     with pytest.raises(conversations.RatingBad):

@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from crm.core import clock
 from crm.core.api import keys
 from crm.core.models import Source, User
 from support import conversations, tickets, webhooks
@@ -26,12 +28,14 @@ class Receiver:
     def __init__(self) -> None:
         self.status = 200
         self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.paths: list[str] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.heard.append((dict(self.headers), body))
+                receiver.paths.append(self.path)
                 self.send_response(receiver.status)
                 self.send_header("Location", "http://127.0.0.1:1/")
                 self.end_headers()
@@ -135,6 +139,34 @@ def test_two_workers_send_a_delivery_once(told: None, receiver: Receiver) -> Non
     assert receiver.heard == []
 
 
+def test_an_address_in_chinese_is_told_and_one_that_cannot_be_asked_holds_up_nobody(told: None, hook: Webhook, receiver: Receiver) -> None:
+    Webhook.objects.update(url=f"{receiver.url}&名=茶")
+    other = Webhook.objects.create(name="crm", url=f"http://{'ü' * 60}.example/")
+    WebhookDelivery.objects.filter(topic="ticket.opened").update(webhook=other)
+    WebhookDelivery.objects.filter(topic="message.posted").delete()
+
+    assert webhooks.sweep(now=later(5)) == 1
+
+    assert receiver.paths == ["/hook?shop=1&%E5%90%8D=%E8%8C%B6"]
+    kept = WebhookDelivery.objects.get(webhook=other)
+    assert (kept.attempts, kept.error) == (1, "UnicodeError")
+
+
+def test_a_row_whose_turn_comes_late_is_nobody_elses(told: None, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow receiver: the lease begins when a row is sent, not when the round began."""
+    seconds = [0.0]
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+
+    def slow(*_args: object, **_more: object) -> webhooks.Answer:
+        seconds[0] += 25
+        assert webhooks.due(now=later(5 + seconds[0])) == []
+        return webhooks.Answer(200)
+
+    monkeypatch.setattr(webhooks, "send", slow)
+
+    assert webhooks.sweep(now=later(5)) == 4
+
+
 @pytest.mark.parametrize(
     "url",
     ["http://127.0.0.1/", "http://[::1]/", "http://10.0.0.5/", "http://169.254.169.254/latest", "ftp://8.8.8.8/", "http://a:b@8.8.8.8/", "http://0.0.0.0/", "http://8.8.8.8:99999/", "http://[::ffff:127.0.0.1]/"],
@@ -175,7 +207,7 @@ class TestApi:
         assert list(Webhook.objects.get().sources.all()) == [shop]
 
     def test_bad_addresses_and_topics_are_refused(self, partner: Client) -> None:
-        for values in ({"url": "http://127.0.0.1/"}, {"url": "https://8.8.8.8/", "topics": ["everything"]}):
+        for values in ({"url": "http://127.0.0.1/"}, {"url": f"http://{'ü' * 60}.example/"}, {"url": "https://8.8.8.8/", "topics": ["everything"]}):
             assert partner.post("/api/v1/webhooks", {"name": "x", **values}, content_type="application/json").status_code == 400
 
     def test_another_shops_webhooks_do_not_exist(self, partner: Client, db: None) -> None:
@@ -196,6 +228,14 @@ class TestApi:
         assert (changed.json()["state"], changed.json()["priority"], changed.json()["tags"]) == ("closed", 3, ["VIP", "erp"])
         talk.refresh_from_db()
         assert talk.agent is None
+
+    def test_as_many_tags_as_there_may_be_can_be_said_again(self, partner: Client, talk: Conversation) -> None:
+        tags = [f"t{number:02}" for number in range(20)]
+
+        for _ in range(2):
+            changed = partner.patch(f"/api/v1/conversations/{talk.public_id}", {"tags": tags}, content_type="application/json")
+
+            assert changed.json()["tags"] == tags
 
     def test_tickets_go_through_the_same_verbs_as_the_console(self, partner: Client, shop: Source) -> None:
         customer = CustomerFactory(source=shop)
@@ -220,3 +260,20 @@ class TestApi:
             partner.post(f"/api/v1/conversations/{talk.public_id}/messages", {"text": "x"}, content_type="application/json"),
         ):
             assert answer.status_code == 404
+
+    def test_a_shop_that_goes_leaves_no_key_and_no_webhook_with_every_shop(self, partner: Client, shop: Source) -> None:
+        """Removing the demo shop did: to be limited to no shop is to be limited by none."""
+        other, third = SourceFactory(), SourceFactory()
+        conversations.open(source_id=other.pk, visitor_id=VISITOR, now=NOW)
+        mine, both = (Webhook.objects.create(name=name, url="https://8.8.8.8/") for name in ("mine", "both"))
+        mine.sources.set([shop])
+        both.sources.set([shop, third])
+        wide, _ = keys.create(name="wide", scopes=["support:read"], sources=[shop, third])
+
+        Source.objects.filter(pk=shop.pk).delete()
+
+        assert partner.get("/api/v1/conversations").status_code == 401
+        assert webhooks.enqueue(topic="ticket.opened", data={}, source_id=other.pk, at=NOW) == 0
+        assert webhooks.enqueue(topic="ticket.opened", data={}, source_id=third.pk, at=NOW) == 1
+        wide.refresh_from_db()
+        assert (wide.revoked_at, list(wide.sources.all())) == (None, [third])

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.utils.crypto import constant_time_compare
 
+from crm.core import audit, clock
 from crm.core.errors import CrmError
 from crm.core.models import ApiKey, Source, User
 
@@ -65,6 +66,15 @@ def recognise(text: str, *, at: datetime) -> ApiKey | None:
     if key.last_used_at is None or at - key.last_used_at > _TOUCH_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
     return key
+
+
+def shop_goes(instance: Source, **_signal: object) -> None:
+    """Revoke the keys limited to this shop alone, which goes: limited to no shop means let into every one."""
+    for key in ApiKey.objects.filter(sources=instance):
+        key.sources.remove(instance)
+        if not key.sources.exists() and key.revoked_at is None:
+            ApiKey.objects.filter(pk=key.pk).update(revoked_at=clock.now())
+            audit.record(actor=None, actor_label="shop removed", action="api_key.revoke", target=key)
 
 
 def _hash(secret: str) -> str:

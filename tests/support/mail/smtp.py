@@ -36,6 +36,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.raw: list[bytes] = []
         self.senders: list[str] = []
         self.refuse_rcpt = self.refuse_data = ""
 
@@ -49,6 +50,7 @@ class Mailbox:
         if self.refuse_data:
             return self.refuse_data
         assert isinstance(envelope.content, bytes)
+        self.raw.append(envelope.content)
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
         self.senders.append(str(envelope.mail_from))
         return "250 OK"

@@ -1,5 +1,7 @@
 """What was newly written in an answer: certain quotations and signatures go, everything doubtful stays."""
 
+import time
+
 import pytest
 
 from support.mail import html, quotes
@@ -64,6 +66,29 @@ def test_an_html_mail_becomes_text_with_its_quotation_marked() -> None:
     assert quotes.new_part(html.text_of(mail)) == "Yes, please.\nBlue & large\n\nLin\nBerlin"
 
 
-@pytest.mark.parametrize("markup", ["<div>" * 5000 + "deep", "<p <p <<<>>", "</div></p>", "&#x110000;&#0;", "<!--" * 100, "<blockquote>"])
+@pytest.mark.parametrize(
+    "markup", ["<div>" * 5000 + "deep", "<p <p <<<>>", "</div></p>", "&#x110000;&#0;", "<!--" * 100, "<blockquote>", "<![x]>", "<![ endif]>"]
+)
 def test_broken_markup_is_read_without_an_error(markup: str) -> None:
     assert isinstance(html.text_of(markup), str)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<html><head><meta charset=utf-8><style>p{}</style><body><p>Cancel it, please.</p></body></html>",
+        "<head><title>no</title>\nCancel it, please.",
+        "<!--[if mso]><xml>no</xml><![endif]--><![if !mso]><p>Cancel<![endif]> it,<!--> please.<!DOCTYPE x>",
+    ],
+)
+def test_a_text_is_not_hidden_by_a_head_that_has_no_end_or_by_declarations(markup: str) -> None:
+    assert html.text_of(markup) == "Cancel it, please."
+
+
+@pytest.mark.parametrize("piece", ["<a ", "<a", "<!-- >", "<![x", "<a b='> ", "<div> ", "<div class='ntes_", "ntes_", "</a "])
+def test_a_mail_made_of_beginnings_holds_nobody_up(piece: str) -> None:
+    began = time.process_time()
+
+    html.text_of("<div class='" * (piece == "ntes_") + piece * (html.LONGEST // len(piece)))
+
+    assert time.process_time() - began < 5

@@ -97,6 +97,29 @@ def test_flowed_lines_are_joined() -> None:
     assert reading.read(raw(body=body, content="text/plain; charset=utf-8; format=flowed")).text == "one long line\n\nnext\n-- \nLin"
 
 
+def test_headers_lose_what_cannot_be_stored() -> None:
+    assert reading.read(raw("Subject: =?utf-8?B?AGE=?= =?utf-7?Q?+2AA-b?=\r\n")).subject == "ab"
+
+
+def test_a_codec_that_is_no_charset_takes_no_time() -> None:
+    letter = reading.read(raw(body=b"a" * 2_000_000 + b"-" + b"a" * 2_000_000, content="text/plain; charset=punycode"))
+
+    assert letter.text.startswith("aaa")
+
+
+def test_forwarded_mails_and_files_beyond_the_limit_are_named() -> None:
+    mail, inner = EmailMessage(), EmailMessage()
+    inner["Subject"] = "Your order"
+    inner.set_content("100 cups")
+    mail.add_attachment(inner)
+    for number in range(reading.MOST_FILES + 1):
+        mail.add_attachment(b"%PDF-1.4", maintype="application", subtype="pdf", filename=f"{number}.pdf")
+
+    files = reading.read(mail.as_bytes()).files
+
+    assert [each.name for each in files if not each.content] == ["Your order.eml", "19.pdf", "20.pdf"]
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -106,6 +129,10 @@ def test_flowed_lines_are_joined() -> None:
         b"Subject: =?x?y?z?=\r\nContent-Type: text/plain; charset=\xff\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!",
         b"Content-Type: multipart/mixed; boundary=a\r\n\r\n" + b"--a\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n" * 300,
         b"Message-ID: " + b"<" * 5000 + b"\r\n\r\nx",
+        b"Content-Type: text/plain; charset=idna\r\n\r\n\xff",
+        b'Content-Type: text/plain; charset="a\x00b"\r\n\r\n\xff',
+        b"Content-Disposition: attachment; filename*=idna''%e4.pdf\r\n\r\nx",
+        b"Content-Disposition: attachment; filename*=utf-7''%2B2AA-.pdf\r\n\r\nx",
     ],
 )
 def test_a_broken_mail_is_read_without_an_error(broken: bytes) -> None:

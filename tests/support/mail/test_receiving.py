@@ -70,6 +70,33 @@ def test_files_go_through_the_checks_of_attachments(left: Conversation, settings
     assert Attachment.objects.count() == 1
 
 
+def test_a_mail_that_only_forwards_another_is_kept_and_says_so(left: Conversation) -> None:
+    mail = answer(left, " ")
+    mail.add_attachment(answer(left, "100 cups"))
+
+    assert received(mail).outcome == "stored"
+    assert of_visitor(left)[-1].data["mail"]["refused"] == ["Re tea.eml"]
+
+
+def test_files_do_not_count_as_mails(left: Conversation, settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    monkeypatch.setattr(receiving, "MOST_PER_HOUR", 2)
+    mail = answer(left)
+    for name in ("a.png", "b.png"):
+        mail.add_attachment(PNG, maintype="image", subtype="png", filename=name)
+    received(mail)
+
+    assert received(answer(left, message_id="<a2@mail.example>")).outcome == "stored"
+
+
+def test_a_subject_that_cannot_be_stored_loses_nothing_else(left: Conversation) -> None:
+    raw = answer(left).as_bytes().replace(b"Subject: Re: tea", b"Subject: =?utf-8?B?AHRlYQ==?=")
+
+    receiving.receive(raw, to=[addresses.reply_address(left)], now=later(60))
+
+    assert (of_visitor(left)[-1].text, of_visitor(left)[-1].data["mail"]["subject"]) == ("The green one.", "tea")
+
+
 def test_a_text_longer_than_a_message_is_kept_whole_as_a_file(left: Conversation, settings: Any, tmp_path: Any) -> None:
     settings.MEDIA_ROOT = tmp_path
     received(answer(left, "word " * 2000))

@@ -1,15 +1,17 @@
 """A visitor who left gets what staff wrote by mail, once, with an address that leads back."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from crm.core import clock
 from crm.core.models import User
-from support import conversations
-from support.mail import addresses, receiving, sending
+from support import attachments, conversations
+from support.mail import addresses, composing, receiving, sending
 from support.mail.quotes import MARKS
-from support.models import Conversation, ConversationMail, Message
+from support.models import Attachment, Conversation, ConversationMail, Message
 from support.models.mail import MailState
 from tests.factories import CustomerFactory
 from tests.support.conftest import NOW, later
@@ -143,6 +145,42 @@ def test_an_address_that_is_refused_is_given_up_and_staff_is_told(left: Conversa
     assert SENDER in note.text
 
 
+@pytest.mark.parametrize("address", ['"\x01"@mail.example', "l.@mail.example", "lïn@mail.example", "lin@茶.example", "lin", "lin@"])
+def test_what_is_no_address_is_given_up_and_holds_up_nobody(left: Conversation, agent: User, shop: Any, box: Mailbox, address: str) -> None:
+    """A customer's address is whatever the shop or an imported list says."""
+    other = conversations.open(source_id=shop.pk, visitor_id="f" * 32, visitor_email="two@mail.example", now=NOW)
+    Conversation.objects.filter(pk=left.pk).update(is_verified=True, customer=CustomerFactory(email=address))
+    for talk in (left, other):
+        say(talk, agent, "The green one.")
+    sending.prepare(conversation_id=left.pk, now=later(90))
+
+    assert sending.sweep(now=later(100)) == 1
+
+    assert [mail["To"] for mail in box.mails] == ["two@mail.example"]
+    assert ConversationMail.objects.get(conversation=left).state == MailState.FAILED
+    assert Message.objects.filter(conversation=left, kind="mail_failed", is_note=True).exists()
+
+
+def test_mails_that_wait_long_for_their_turn_are_not_sent_twice(left: Conversation, agent: User, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow server: the second's lease begins when its turn comes, not when the round began."""
+    for number in range(3):
+        talk = conversations.open(source_id=shop.pk, visitor_id=f"{number}" * 32, visitor_email="two@mail.example", now=NOW)
+        say(talk, agent, "The green one.")
+    seconds, sent = [0.0], []
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+
+    def slow(_raw: bytes, *, sender: str, to: str) -> None:
+        sent.append(sender)
+        seconds[0] += 100
+        # Another worker, which finds nothing that is not being sent.
+        waiting = ConversationMail.objects.filter(state=MailState.WAITING, next_at__lte=later(200 + seconds[0])).values_list("pk", flat=True)
+        assert len(waiting) == 3 - len(sent)
+
+    monkeypatch.setattr(sending, "_submit", slow)
+
+    assert sending.sweep(now=later(200)) == 3
+
+
 def test_a_worker_that_dies_while_sending_leaves_the_mail_to_the_next(left: Conversation, agent: User, box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     say(left, agent, "The green one.")
     with monkeypatch.context() as patched:
@@ -150,7 +188,7 @@ def test_a_worker_that_dies_while_sending_leaves_the_mail_to_the_next(left: Conv
         with pytest.raises(SystemExit):
             sending.sweep(now=later(100))
 
-    assert [sending.sweep(now=later(101)), sending.sweep(now=later(100) + sending.LEASE)] == [0, 1]
+    assert [sending.sweep(now=later(101)), sending.sweep(now=later(101) + sending.LEASE)] == [0, 1]
     assert len(box.mails) == 1
 
 
@@ -168,9 +206,37 @@ def test_both_sides_make_one_thread(left: Conversation, agent: User, box: Mailbo
     assert "The green one." in second.get_content()
 
 
-def test_files_of_staff_go_along(left: Conversation, agent: User, box: Mailbox, settings: Any, tmp_path: Any) -> None:
-    from support import attachments
+def test_long_ids_stay_ids(left: Conversation, agent: User, box: Mailbox) -> None:
+    """Exchange's are longer than a line, and an encoded id belongs to no thread."""
+    theirs = f"<{'A1B2C3D4' * 5}@{'eurprd05.' * 4}prod.outlook.example>"
+    receiving.receive(answer(left, message_id=theirs).as_bytes(), to=[addresses.reply_address(left)], now=later(5))
+    say(left, agent, "Good.")
 
+    sending.sweep(now=later(100))
+
+    raw = box.raw[0].decode()
+    assert f"In-Reply-To: {theirs}\r\n" in raw
+    assert f"References: {theirs}\r\n" in raw
+
+
+def test_a_file_too_large_to_go_along_is_named_with_its_address(
+    left: Conversation, agent: User, box: Mailbox, settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MEDIA_ROOT, settings.CRM_PUBLIC_URL = tmp_path, "https://crm.example"
+    monkeypatch.setattr(composing, "LARGEST_FILES", 12)
+    for name in ("offer.pdf", "plan.pdf"):
+        attachments.attach(conversation_id=left.pk, content=b"%PDF-1.4 x", name=name, client_id=name, agent=agent, now=later(10))
+
+    sending.sweep(now=later(100))
+
+    body = box.mails[0].get_body()
+    key = Attachment.objects.get(name="plan.pdf").key
+    assert [file.get_filename() for file in box.mails[0].iter_attachments()] == ["offer.pdf"]
+    assert body is not None
+    assert f"[offer.pdf]\n\n[plan.pdf] https://crm.example/files/{key}/" in body.get_content().replace("\r\n", "\n")
+
+
+def test_files_of_staff_go_along(left: Conversation, agent: User, box: Mailbox, settings: Any, tmp_path: Any) -> None:
     settings.MEDIA_ROOT = tmp_path
     attachments.attach(conversation_id=left.pk, content=b"%PDF-1.4 x", name="offer.pdf", client_id="f", agent=agent, now=later(10))
 
