@@ -4,6 +4,7 @@ A delivery is a row. The oldest waiting row of an address is sent; while it fail
 receiver never hears of a closing before the message that came first.
 """
 
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -11,6 +12,7 @@ import json
 import logging
 import socket
 import ssl
+import threading
 import time
 import uuid
 from dataclasses import dataclass
@@ -36,10 +38,12 @@ TOPICS = (
 )  # fmt: skip
 # Pauses after each failure; 10 attempts over about 34 hours, then it is given up and stays in the log.
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 43_200))
-TIMEOUT_SECONDS = 5.0
+# For each step of an exchange, and for the whole: an answer that comes in drops would hold up all others.
+TIMEOUT_SECONDS, LONGEST_SECONDS = 5.0, 15.0
 # A row being sent is left alone for this long; a worker that dies leaves it to the next one.
 LEASE = timedelta(seconds=60)
-AT_ONCE = 20
+# Rows, and seconds, that one address gets in a round.
+AT_ONCE, MOST_SECONDS = 20, 30
 KEPT = timedelta(days=30)
 # Seconds a process trusts that nobody wants to be told, so that a chat line costs no query.
 KNOWN_FOR = 5.0
@@ -114,8 +118,9 @@ def sweep(*, now: datetime) -> int:
     delivered, moment = 0, clock.going_on(now)
     for first in due(now=now):
         pk: int | None = first
+        until = moment() + timedelta(seconds=MOST_SECONDS)
         for _ in range(AT_ONCE):
-            if pk is None or not attempt(delivery_id=pk, now=moment()):
+            if pk is None or moment() > until or not attempt(delivery_id=pk, now=moment()):
                 break
             delivered += 1
             hook_id = WebhookDelivery.objects.values_list("webhook_id", flat=True).get(pk=pk)
@@ -160,16 +165,29 @@ def send(hook: Webhook, *, body: bytes, event_id: str, topic: str, now: datetime
     }
     try:
         link, path = _connection(hook.url)
+        is_cut = threading.Event()
+        last_word = threading.Timer(LONGEST_SECONDS, _cut, [link.sock, is_cut])
+        last_word.start()
         try:
             link.request("POST", path, body=body, headers=headers)
-            return Answer(link.getresponse().status)
+            status = link.getresponse().status
+            # Half a line reads as a whole one where the connection ends.
+            return Answer(0, "Slow") if is_cut.is_set() else Answer(status)
         finally:
+            last_word.cancel()
             link.close()
     except AddressForbidden as error:
         return Answer(0, error.code)
     except (OSError, HTTPException, ssl.SSLError, ValueError) as error:
         # ValueError: an address that cannot be put into a request. It is counted as any other failure, and the others go on.
         return Answer(0, type(error).__name__)
+
+
+def _cut(connected: socket.socket, is_cut: threading.Event) -> None:
+    is_cut.set()
+    with contextlib.suppress(OSError):
+        # Of the socket below TLS: the other thread is in the middle of reading from it.
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 def check_address(url: str) -> tuple[str, str, int, str]:

@@ -1,9 +1,12 @@
 """Webhooks: signed, in order, tried again with pauses, never at an inner address."""
 
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -163,8 +166,46 @@ def test_a_row_whose_turn_comes_late_is_nobody_elses(told: None, receiver: Recei
         return webhooks.Answer(200)
 
     monkeypatch.setattr(webhooks, "send", slow)
+    monkeypatch.setattr(webhooks, "MOST_SECONDS", 1000)
 
     assert webhooks.sweep(now=later(5)) == 4
+
+
+def test_a_slow_address_gets_no_more_than_its_share_of_a_round(told: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+
+    def slow(*_args: object, **_more: object) -> webhooks.Answer:
+        seconds[0] += 20
+        return webhooks.Answer(200)
+
+    monkeypatch.setattr(webhooks, "send", slow)
+
+    assert [webhooks.sweep(now=later(5)), webhooks.sweep(now=later(100))] == [2, 2]
+
+
+def test_an_answer_that_comes_in_drops_is_cut_off(hook: Webhook, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CRM_WEBHOOK_PRIVATE = True
+    monkeypatch.setattr(webhooks, "LONGEST_SECONDS", 0.4)
+    is_cut = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        link, _ = server.accept()
+        with link, contextlib.suppress(OSError):
+            link.sendall(b"HTTP/1.1 ")
+            for _ in range(60):
+                time.sleep(0.1)
+                link.sendall(b"2")
+            return
+        is_cut.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        hook.url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        answer = webhooks.send(hook, body=b"{}", event_id="1", topic="message.posted", now=NOW)
+
+        assert answer.status == 0
+        assert is_cut.wait(5)
 
 
 @pytest.mark.parametrize(
