@@ -51,10 +51,11 @@ def drain(*, now: datetime) -> int:
     """Give waiting conversations to people with room, oldest first (urgent ones before all), and return how many.
 
     One that nobody suits keeps its place and does not hold up those behind it. Only one process gives out at a time, so
-    nobody gets more than they have room for. Five queries and those of each assignment; two where nobody takes chats.
+    nobody gets more than they have room for. Six queries and those of each assignment; three where nobody takes chats.
     """
     with transaction.atomic():
         locks.take("support-assignment")
+        _take_back(now)
         desks = _desks(now)
         if not any(desk.room > 0 for desk in desks):
             return 0
@@ -76,6 +77,15 @@ def drain(*, now: datetime) -> int:
     if given:
         logger.info("conversations given out", extra={"count": given})
     return given
+
+
+def _take_back(now: datetime) -> None:
+    """Queue again what is with somebody whose account was closed or removed: nobody else would see it wait."""
+    gone = Q(agent=None) | Q(agent__is_active=False)
+    # Whoever has one locked is doing something with it; the next sweep looks again.
+    held = Conversation.objects.select_for_update(of=("self",), skip_locked=True).filter(gone, state=ConversationState.ASSIGNED)
+    for talk in held.order_by("pk")[:AT_ONCE]:
+        conversations.assign(conversation_id=talk.pk, agent=None, by=None, now=now)
 
 
 def _waiting() -> Iterator[Conversation]:

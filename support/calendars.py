@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Days looked ahead before a calendar counts as one that never opens again.
 FARTHEST_DAYS = 800
+# Spans that follow one another without a break, as around the clock, before their end is too far to be told.
+MOST_JOINED = 14
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\Z")
 _ZERO = timedelta()
 
@@ -96,7 +98,16 @@ class Hours:
         raise NeverOpen
 
     def closing(self, at: datetime) -> datetime | None:
-        """Return when the span ends in which the moment lies, None outside the hours."""
+        """Return when the working time ends in which the moment lies, over midnight too; None outside the hours and where no end is near."""
+        end = self._span_end(at)
+        for _ in range(MOST_JOINED):
+            following = self._span_end(end) if end is not None else None
+            if following is None:
+                return end
+            end = following
+        return None
+
+    def _span_end(self, at: datetime) -> datetime | None:
         local = at.astimezone(self.zone).date()
         return next((end for day in (local - timedelta(days=1), local) for begin, end in self.on(day) if begin <= at < end), None)
 

@@ -69,6 +69,11 @@ def text_of(row: CannedReply, language: str) -> str:
     return str(row.texts.get(language) or row.texts.get(ENGLISH) or next(iter(row.texts.values()), ""))
 
 
+def are_texts(value: object) -> bool:
+    """Return whether it is what `texts` holds: at least one of the languages, each with words."""
+    return isinstance(value, dict) and bool(value) and set(value) <= {ENGLISH, CHINESE} and all(isinstance(text, str) and text for text in value.values())
+
+
 def fill(text: str, values: dict[str, str]) -> str:
     """Return the text with its blanks replaced; a value is put in as it is and never read for blanks again."""
     return _BLANK.sub(lambda match: values.get(match[1], ""), text)

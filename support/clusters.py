@@ -150,7 +150,9 @@ def take_up(*, cluster_id: int, intent: str, by: User, now: datetime) -> int:
     """
     with transaction.atomic():
         row, readable = _open(cluster_id, by)
-        made = labels.begin_intent(name=intent, message_ids=readable, by=by, now=now)
+        # What somebody said of a single message since the groups were found stands over a word on the whole group.
+        unlabelled = list(Message.objects.filter(pk__in=readable, example=None).values_list("pk", flat=True))
+        made = labels.begin_intent(name=intent, message_ids=unlabelled, by=by, now=now)
         row.state, row.intent = ClusterState.ACCEPTED, intent[:60]
         row.save(update_fields=["state", "intent"])
         return made

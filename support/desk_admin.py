@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from crm.core import clock
-from support import sla, visitors, webhooks
+from support import canned, macros, sla, visitors, webhooks
 from support.models import (
     BusinessCalendar,
     CannedReply,
@@ -70,8 +72,26 @@ class DeskStateAdmin(admin.ModelAdmin):
     readonly_fields = ["seen_at", "last_assigned_at"]
 
 
+class CannedReplyForm(forms.ModelForm):
+    def clean_texts(self) -> object:
+        """Refuse texts that cannot be shown: one such row would break the list for everybody."""
+        if not canned.are_texts(self.cleaned_data["texts"]):
+            raise ValidationError(canned.CannedBad().text)
+        return self.cleaned_data["texts"]
+
+
+class MacroForm(forms.ModelForm):
+    def clean_actions(self) -> object:
+        """Refuse actions that cannot be done or shown."""
+        try:
+            return macros.checked(self.cleaned_data["actions"])
+        except macros.MacroBad as error:
+            raise ValidationError(error.text) from error
+
+
 @admin.register(CannedReply)
 class CannedReplyAdmin(admin.ModelAdmin):
+    form = CannedReplyForm
     list_display = ["shortcut", "title", "team", "used_count"]
     list_filter = ["team"]
     list_select_related = ["team"]
@@ -80,6 +100,7 @@ class CannedReplyAdmin(admin.ModelAdmin):
 
 @admin.register(Macro)
 class MacroAdmin(admin.ModelAdmin):
+    form = MacroForm
     list_display = ["name", "team", "actions"]
     list_filter = ["team"]
     list_select_related = ["team"]

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 ORDER, PRODUCT, DATE, AMOUNT, SIZE, COLOUR = "order", "product", "date", "amount", "size", "colour"
 # A pasted document is not searched beyond this many characters.
 SEARCHED = 4000
+# Letters that an expression which ignores case takes for i, s and k, though lower() leaves them others: "frıday" is a Friday.
+_ALIKE = str.maketrans("İıſ\N{KELVIN SIGN}", "iisk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ def _keep(found: list[Entity], more: list[Entity]) -> None:
     for entity in more:
         if all(entity.end <= other.start or entity.start >= other.end for other in found):
             found.append(entity)
+
+
+def _lower(text: str) -> str:
+    """Return the text in lower case, as long as before and as the tables below spell it."""
+    return text.translate(_ALIKE).lower()
 
 
 def _found(kind: str, match: "re.Match[str]", value: str) -> Entity:
@@ -112,7 +119,7 @@ def _dates(text: str, today: date) -> list[Entity]:
         (_ENGLISH, _written),
         (_CHINESE, lambda m, now: _near(int(m[2]), int(m[3]), now, year=int(m[1]) if m[1] else None)),
         (_AGO, _ago),
-        (_WORD, lambda m, now: now + timedelta(days=_RELATIVE[m.group().lower()])),
+        (_WORD, lambda m, now: now + timedelta(days=_RELATIVE[_lower(m.group())])),
         (_NEXT, _weekday),
     )
     for pattern, resolve in rules:
@@ -138,23 +145,23 @@ def _near(month: int, day: int, today: date, *, year: int | None) -> date | None
 
 def _written(match: "re.Match[str]", today: date) -> date | None:
     day, month = (match[1], match[2]) if match[1] else (match[4], match[3])
-    return _near(_MONTHS[month.lower()], int(day), today, year=int(match[5]) if match[5] else None)
+    return _near(_MONTHS[_lower(month)], int(day), today, year=int(match[5]) if match[5] else None)
 
 
 def _ago(match: "re.Match[str]", today: date) -> date | None:
     count, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
-    count = "couple" if "couple" in count.lower() else count.lower()
+    count = "couple" if "couple" in _lower(count) else _lower(count)
     number = int(count) if count.isdecimal() else _COUNT[count]
     days = 7 if unit[0] in "wW周" or "星期" in unit or "礼拜" in unit else 30 if "month" in unit.lower() or "月" in unit else 1
     return today - timedelta(days=number * days)
 
 
 def _weekday(match: "re.Match[str]", today: date) -> date | None:
-    name, side = (match[2], (match[1] or "").lower()) if match[2] else (match[4], match[3] or "")
+    name, side = (_lower(match[2]), _lower(match[1] or "")) if match[2] else (match[4], match[3] or "")
     if name.isascii() and len(name) <= 3 and not side:
         # "sun", "sat" and "wed" alone are words before they are days.
         return None
-    number = _DAYS[name.lower()]
+    number = _DAYS[name]
     if side in {"last", "上"}:
         return today - timedelta(days=today.weekday() + 7 - number) if side == "上" else today - timedelta(days=(today.weekday() - number) % 7 or 7)
     if side in {"next", "下"}:
@@ -210,7 +217,7 @@ _COLOUR = re.compile(
 
 
 def _colours(text: str, _today: date) -> list[Entity]:
-    return [_found(COLOUR, match, _COLOUR_OF[match.group().lower()]) for match in _COLOUR.finditer(text)]
+    return [_found(COLOUR, match, _COLOUR_OF[_lower(match.group())]) for match in _COLOUR.finditer(text)]
 
 
 def _products(text: str, products: Mapping[str, str]) -> list[Entity]:

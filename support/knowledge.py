@@ -135,6 +135,8 @@ def _listed(tag: str, lines: list[str]) -> str:
 
 def _table(lines: list[str]) -> str:
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines if not re.fullmatch(r"[\s|:-]+", line)]
+    if not rows:
+        return ""
     head = "".join(f'<th scope="col">{_inline(cell)}</th>' for cell in rows[0])
     cells = "".join("<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
     return f'<div class="table-wrap"><table class="table"><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table></div>'

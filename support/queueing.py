@@ -44,13 +44,16 @@ def opening_hours() -> calendars.Hours:
 
 
 def hours_words(*, now: datetime, language: str) -> str:
-    """Return until or from when people are there, as the visitor reads it; '' without a main calendar. One query."""
+    """Return until or from when people are there, as the visitor reads it; '' without a main calendar or an end. One query."""
     hours = opening_hours()
     if hours is calendars.ALWAYS:
         return ""
-    until = hours.closing(now)
-    if until is not None:
-        return phrases.say("hours_open", language, when=f"{timezone.localtime(until):%H:%M}")
+    if hours.is_open(now):
+        until = hours.closing(now)
+        if until is None:
+            return ""
+        when = f"{timezone.localtime(until):%H:%M}" if until - now < timedelta(days=1) else _when(until, language)
+        return phrases.say("hours_open", language, when=when)
     opens_at = hours.next_opening(now)
     return phrases.say("hours_closed", language, when=_when(opens_at, language)) if opens_at is not None else ""
 

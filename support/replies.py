@@ -15,12 +15,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from crm.core import audit
-from support import conversations, disclosure, intents, knowledge, phrases, phrasing, retrieval, triage, understanding
+from support import conversations, disclosure, intents, knowledge, lines, phrases, phrasing, retrieval, triage, understanding
 from support.entities import ORDER, Entity
 from support.language import CHINESE
 from support.models import Conversation, Message
 from support.models.conversation import Author, ConversationState, ReplyState
-from support.models.labels import OUT_OF_SCOPE
 from support.mood import Mood
 from support.triage import Decision, Triage
 
@@ -31,8 +30,6 @@ CLAIM_LASTS = timedelta(seconds=60)
 # The sweeper leaves younger rows to the task that the event enqueued.
 SWEEP_AFTER = timedelta(seconds=4)
 SWEEP_AT_ONCE = 50
-# Lines of one hurried question that are read together.
-MOST_OPEN_LINES = 10
 # Characters up to which a line with another one after it is a piece of a word, not a question.
 FRAGMENT = 2
 # Words beside an order's number with which a message still says nothing but the number: "the order is MM20483, thanks".
@@ -47,6 +44,7 @@ class Draft:
     """A reply not yet posted. kind: answer, clarify, text or handover (then `reason`). text_id: the article quoted.
 
     about: the judgement it rests on, where that is not the message's own. then: why a person takes over after the answer.
+    before: the lines before the message it was read with, None where it was read alone.
     """
 
     kind: str
@@ -56,6 +54,7 @@ class Draft:
     text_id: int | None = None
     about: Triage | None = None
     then: str = ""
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +80,31 @@ def draft(*, message_id: int, now: datetime) -> str:
     if not _claim(message_id, now):
         return "nothing"
     message = Message.objects.select_related("conversation").get(pk=message_id)
+    while not (outcome := _posted(message, *_prepared(message), now)):
+        pass
+    return outcome
+
+
+def _prepared(message: Message) -> "tuple[Draft, Triage | None, Noted]":
+    """Return the reply with what the message says; a failing assistant's is a person."""
     try:
-        judged = triage.of(text=message.text, language=message.conversation.language, choice=_choice(message))
+        choice = lines.choice_in(message)
+        judged = triage.of(text=message.text, language=message.conversation.language, choice=choice)
         named, meant = understanding.look(message.text, source_id=message.conversation.source_id, at=message.sent_at)
-        noted = Noted(named, meant)
-        prepared = compose(message=message, judged=judged, named=named)
-        if prepared.kind != "answer" and prepared.reason not in _STANDS and (before := _unanswered(message)):
-            prepared = _with_lines_before(prepared, before, message)
+        # A choice says what was asked; the order or the thing it is about was named before.
+        prepared = (
+            _composed_for(f"{lines.asked_back(message)}\n{message.text}", message, judged) if choice else compose(message=message, judged=judged, named=named)
+        )
+        if prepared.kind != "answer" and prepared.reason not in _STANDS:
+            before = lines.lines_before(message)
+            prepared = replace(_with_lines_before(prepared, before, message) if before else prepared, before=before)
+        return prepared, judged, Noted(named, meant)
     except DatabaseError:
         raise
     except Exception:
         # Whatever is wrong with the assistant, the visitor gets a person and not silence.
-        logger.exception("reply not prepared", extra={"message_id": message_id})
-        judged, noted, prepared = None, Noted(), Draft("handover", reason="error")
-    return _posted(message, prepared, judged, noted, now)
+        logger.exception("reply not prepared", extra={"message_id": message.pk})
+        return Draft("handover", reason="error"), None, Noted()
 
 
 def due(*, now: datetime) -> list[int]:
@@ -112,27 +122,6 @@ def _claim(message_id: int, now: datetime) -> bool:
     return bool(Message.objects.filter(_unclaimed(now), pk=message_id, reply_state=ReplyState.DUE).update(reply_claimed_at=now))
 
 
-def _choice(message: Message) -> str:
-    """Return the intent the visitor picked where the assistant's last question offered it; anything else a page sends is no choice."""
-    chosen = str(message.data.get("choice", ""))
-    if not chosen:
-        return ""
-    questions = Message.objects.filter(conversation_id=message.conversation_id, author=Author.BOT, kind="clarify", seq__lt=message.seq)
-    offered = questions.order_by("-seq").values_list("data__choices", flat=True).first() or []
-    return chosen if chosen in {OUT_OF_SCOPE, *(str(each["label"]) for each in offered)} and offered else ""
-
-
-def _unanswered(message: Message) -> str:
-    """Return the lines the visitor wrote just before this one that were left to it, '' where there are none. One query."""
-    before = Message.objects.filter(conversation_id=message.conversation_id, seq__lt=message.seq, is_note=False).order_by("-seq")
-    lines: list[str] = []
-    for author, text, state in before.values_list("author", "text", "reply_state")[:MOST_OPEN_LINES]:
-        if author != Author.VISITOR or state != ReplyState.DONE:
-            break
-        lines.append(text)
-    return "\n".join(reversed(lines))
-
-
 def _with_lines_before(prepared: Draft, before: str, message: Message) -> Draft:
     """Return the reply to a line and those just before it, which were left to it, where they say more than the line alone.
 
@@ -144,9 +133,9 @@ def _with_lines_before(prepared: Draft, before: str, message: Message) -> Draft:
     return again if is_small_talk or again.kind == "answer" else prepared
 
 
-def _composed_for(text: str, message: Message) -> Draft:
+def _composed_for(text: str, message: Message, judged: Triage | None = None) -> Draft:
     """Return the reply to a text, as if the message had said it."""
-    judged = triage.of(text=text, language=message.conversation.language)
+    judged = judged or triage.of(text=text, language=message.conversation.language)
     named, _meant = understanding.look(text, source_id=message.conversation.source_id, at=message.sent_at)
     as_if = Message(conversation=message.conversation, seq=message.seq, text=text, sent_at=message.sent_at)
     return replace(compose(message=as_if, judged=judged, named=named), about=judged)
@@ -236,14 +225,18 @@ def _day(moment: datetime, language: str) -> str:
 
 
 def _posted(message: Message, prepared: Draft, judged: Triage | None, noted: "Noted", now: datetime) -> str:
-    """Post the draft under the conversation's lock unless a person or the visitor moved on, and settle the row."""
+    """Post the draft under the conversation's lock unless a person or the visitor moved on, and settle the row; '' to prepare it anew."""
     with transaction.atomic():
         conversation = conversations.locked(message.conversation_id)
+        if not Message.objects.filter(pk=message.pk, reply_state=ReplyState.DUE).exists():
+            return "nothing"  # It took longer than a claim lasts, and another worker was quicker.
         later = set(Message.objects.filter(conversation=conversation, seq__gt=message.seq, is_note=False).values_list("author", flat=True))
         if conversation.state != ConversationState.BOT or Author.AGENT in later:
             _settle(message, judged, noted, ReplyState.DISCARDED)
             audit.record(actor=None, actor_label="assistant", action="reply.discard", target=message, data={"state": conversation.state, "kind": prepared.kind})
             return "discarded"
+        if prepared.before is not None and prepared.before != lines.lines_before(message):
+            return ""  # A line before it has been left to it meanwhile.
         _settle(message, judged, noted, ReplyState.DONE)
         if _is_left_to_next(message, prepared, later):
             return "merged"
@@ -262,7 +255,8 @@ def _posted(message: Message, prepared: Draft, judged: Triage | None, noted: "No
 
 def _is_left_to_next(message: Message, prepared: Draft, later: set[str]) -> bool:
     """Return whether nothing need be said to this line because of what was said after it; the conversation is locked."""
-    if Author.VISITOR in later and prepared.reason not in _STANDS and (prepared.kind != "answer" or len(message.text) <= FRAGMENT):
+    may_wait = Author.VISITOR in later and prepared.reason not in _STANDS and (prepared.kind != "answer" or len(message.text) <= FRAGMENT)
+    if may_wait and (prepared.kind == "text" or lines.is_carried_on(message)):
         # The visitor is still typing lines; asking back or handing over on the first half would be premature.
         return True
     said = Message.objects.filter(conversation_id=message.conversation_id, seq__gt=message.seq, author=Author.BOT, kind="answer", text=prepared.text)

@@ -36,6 +36,10 @@ MEANING, TITLE = 0.85, 0.4
 # with it.
 SUPPORT_FROM = 0.6
 LEAD = 0.06
+# Evidence below which nothing is quoted whatever its lead. Of one or two published articles the first leads over next to nothing:
+# of the shipped English questions whose article was not published the only one that was answered 21%, and so 4.5%; of
+# all articles' right answers it costs one in fifty.
+EVIDENCE_FROM = 0.32
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+")
 
@@ -93,7 +97,7 @@ def search(question: str, *, language: str, intent: str = "", limit: int = 5) ->
 def best(question: str, *, language: str) -> Hit | None:
     """Return the passage that supports an answer, or None: then there is none to give."""
     hits = search(question, language=language, limit=1000)
-    return hits[0] if hits and strength(hits) >= SUPPORT_FROM else None
+    return hits[0] if hits and hits[0].evidence >= EVIDENCE_FROM and strength(hits) >= SUPPORT_FROM else None
 
 
 def strength(hits: list[Hit]) -> float:

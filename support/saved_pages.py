@@ -73,8 +73,8 @@ def _words(action: Mapping[str, object], titles: Mapping[str, str]) -> str:
 def actions_of(form: Mapping[str, str]) -> list[dict[str, object]]:
     """Return the macro's actions from the form's fields, in the order they are done; unchecked are left out by macros.checked."""
     actions: list[dict[str, object]] = []
-    if form.get("do_assign") in {"me", "queue"}:
-        actions.append({"do": "assign", "to": form["do_assign"]})
+    if form.get("do_assign") == "me":
+        actions.append({"do": "assign", "to": "me"})
     if form.get("do_tag", "").strip():
         actions.append({"do": "tag", "name": form["do_tag"].strip()})
     if form.get("do_priority", "").isdecimal():
@@ -83,6 +83,9 @@ def actions_of(form: Mapping[str, str]) -> list[dict[str, object]]:
         actions.append({"do": "note", "text": form["do_note"].strip()})
     if form.get("do_reply", "").strip():
         actions.append({"do": "reply", "saved": form["do_reply"].strip()})
+    if form.get("do_assign") == "queue":
+        # After the reply: whoever answers takes the conversation.
+        actions.append({"do": "assign", "to": "queue"})
     match form.get("do_then"):
         case "close":
             actions.append({"do": "close"})

@@ -43,7 +43,9 @@ def add(*, conversation_id: int, name: str, by: User | None, now: datetime) -> C
     with transaction.atomic():
         conversation = locked(conversation_id)
         tag = named(name)
-        if conversation.tags.count() >= MOST and not conversation.tags.filter(pk=tag.pk).exists():
+        if conversation.tags.filter(pk=tag.pk).exists():
+            return conversation
+        if conversation.tags.count() >= MOST:
             raise TagBad
         conversation.tags.add(tag)
         audit.record(actor=by, action="conversation.tag", target=conversation, data={"tag": tag.name})

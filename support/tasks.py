@@ -40,7 +40,7 @@ def drain_queue(**_later: object) -> int:
 def sweep_service(**_later: object) -> dict[str, int]:
     """Compute the promises of what changed again, warn once and say once what was broken; forget who looked at what."""
     now = clock.now()
-    followed = sla.follow(now=now)
+    followed = sla.catch_up(now=now)
     warned, broken = sla.watch(now=now)
     presence.sweep(now=now)
     return {"followed": followed, "warned": warned, "broken": broken}

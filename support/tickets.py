@@ -12,7 +12,7 @@ from crm.core.events import publish
 from crm.core.models import User
 from customers.models import Order
 from support.events import TicketChanged as TicketChangedEvent
-from support.models import Conversation, Ticket, TicketEntry
+from support.models import Conversation, TeamSource, Ticket, TicketEntry
 from support.models.ticket import CHOSEN, EntryKind, TicketPriority, TicketState
 
 LONGEST_BODY = 20_000
@@ -70,7 +70,10 @@ def open(
     by_label: str = "",
     is_demo: bool = False,
 ) -> Ticket:
-    """Return a new ticket; one opened from a conversation takes its customer and team. Raises SubjectEmpty or ChoiceBad."""
+    """Return a new ticket; one opened from a conversation takes its customer and team, another the team of its customer's shop.
+
+    Raises SubjectEmpty or ChoiceBad.
+    """
     subject = _clean(subject)
     if not subject:
         raise SubjectEmpty
@@ -80,6 +83,8 @@ def open(
         if conversation_id is not None:
             talk = Conversation.objects.only("customer", "team").get(pk=conversation_id)
             customer_id, team_id = customer_id or talk.customer_id, team_id or talk.team_id
+        elif team_id is None and customer_id is not None:
+            team_id = TeamSource.objects.filter(source__customers=customer_id).values_list("team_id", flat=True).first()
         ticket = Ticket.objects.create(
             subject=subject[:200],
             body=_clean(body)[:LONGEST_BODY],
@@ -151,14 +156,19 @@ def change(
 
 
 def comment(*, ticket_id: int, text: str, by: User | None, now: datetime, by_label: str = "") -> TicketEntry:
-    """Write into the history of the ticket, or of the one it was merged into. Raises CommentEmpty or TicketMissing."""
+    """Write into the history of the ticket, or of the one it was merged into if that is still of its team.
+
+    Raises CommentEmpty or TicketMissing.
+    """
     text = _clean(text)[:LONGEST_BODY]
     if not text:
         raise CommentEmpty
     with transaction.atomic():
         ticket = locked(ticket_id)
         if ticket.merged_into_id is not None:
-            ticket = locked(survivor_id(ticket))
+            goes_on = locked(survivor_id(ticket))
+            # The chats of the two may have gone to two teams since; what one writes is not for the other.
+            ticket = goes_on if goes_on.team_id == ticket.team_id else ticket
         entry = TicketEntry.objects.create(ticket=ticket, kind=EntryKind.COMMENT, text=text, by=by, at=now)
         ticket.version += 1
         ticket.save(update_fields=["version", "updated_at"])
@@ -168,11 +178,16 @@ def comment(*, ticket_id: int, text: str, by: User | None, now: datetime, by_lab
 
 
 def link_order(*, ticket_id: int, order_id: int, by: User, now: datetime, unlink: bool = False) -> Ticket:
-    """Put an order of the ticket's customer beside it, or take it away. Raises ChoiceBad for anybody else's order."""
+    """Put an order of the ticket's customer beside it, or take it away, from the tickets merged into it too, whose orders it shows.
+
+    Raises ChoiceBad for anybody else's order, and for one to take away that is not there.
+    """
     with transaction.atomic():
         ticket = locked(ticket_id)
         if unlink:
-            ticket.orders.remove(order_id)
+            links = Ticket.orders.through.objects.filter(ticket__in=[ticket.pk, *merged_into(ticket.pk)], order=order_id)
+            if not links.delete()[0]:
+                raise ChoiceBad
         else:
             found = _own_orders(ticket, [order_id])
             ticket.orders.add(*found)

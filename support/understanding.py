@@ -1,5 +1,6 @@
 """Everything the assistant notes about one visitor message: entities, mood, urgency, and the intents it wavers between."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -74,5 +75,5 @@ def own_order(found: list[Entity], text: str, *, customer_id: int) -> tuple[list
 
 
 def _written(number: str, text: str) -> bool:
-    """Whether an order number of any shape stands in the text; one of three characters is no evidence."""
-    return len(number) > 3 and number in text
+    """Whether an order number of any shape stands in the text, and not within a longer one; three characters are no evidence."""
+    return len(number) > 3 and re.search(rf"(?<![a-z0-9]){re.escape(number)}(?![a-z0-9])", text) is not None

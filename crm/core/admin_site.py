@@ -9,11 +9,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import URLField
+from django.db.models import JSONField, URLField
 from django.http import HttpRequest, HttpResponseBase
 
 # What fills slugs from titles, and its table of scripts: 60 kB for fields that few forms have.
 SLUG_SCRIPTS = frozenset({"urlify.js", "prepopulate.js", "prepopulate_init.js", "xregexp.min.js", "xregexp.js"})
+
+
+class FilledJSON(forms.JSONField):
+    """A list or table left empty is what a new row begins with; the column takes no null."""
+
+    def clean(self, value: Any) -> Any:
+        found = super().clean(value)
+        return self.initial() if found is None and callable(self.initial) else found
 
 
 class LightPages:
@@ -39,6 +47,8 @@ class LightPages:
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if isinstance(db_field, URLField):
             kwargs.setdefault("assume_scheme", "https")
+        if isinstance(db_field, JSONField) and not db_field.null:
+            kwargs.setdefault("form_class", FilledJSON)
         return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -80,8 +80,9 @@ def hand_over(*, conversation_id: int, reason: str, now: datetime, phrase: str =
 
 
 def _kept_as_ticket(conversation: Conversation, now: datetime) -> int:
-    """Return the ticket that keeps what was asked while nobody is there: one that is still open, else a new one."""
-    open_already = Ticket.objects.filter(conversation=conversation, state__in=WORKED_ON).order_by("-pk").values_list("pk", flat=True).first()
+    """Return the ticket that keeps what was asked while nobody is there: one that is still open, also merged, else a new one."""
+    kept = [tickets.survivor_id(ticket) for ticket in Ticket.objects.filter(conversation=conversation)]
+    open_already = Ticket.objects.filter(pk__in=kept, state__in=WORKED_ON).order_by("-pk").values_list("pk", flat=True).first()
     if open_already is not None:
         return open_already
     asked = Message.objects.filter(conversation=conversation, author=Author.VISITOR).order_by("-seq").values_list("text", flat=True).first()

@@ -190,7 +190,10 @@ def _agent_wrote(conversation: Conversation, agent: User | None, now: datetime) 
             conversation.state, conversation.agent = ConversationState.ASSIGNED, agent
         conversation.closed_at = conversation.snoozed_until = None
     conversation.waiting_since = None
-    conversation.first_response_at = conversation.first_response_at or now
+    answered, asked = conversation.first_response_at, conversation.handed_over_at
+    # A line before the hand-over does not answer it.
+    if answered is None or (asked is not None and answered < asked):
+        conversation.first_response_at = now
 
 
 def since(*, conversation_id: int, after_seq: int, with_notes: bool = False, limit: int = PAGE) -> list[Message]:

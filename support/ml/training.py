@@ -1,9 +1,9 @@
 """The training run of the intent classifier: examples, fit, judgement beside the baseline and the champion.
 
 Every example is judged by a model that has not seen it (support/ml/evaluation.py). A version keeps, with its files,
-which examples it judged rightly that way. The next candidate is compared with it on the same rows: those both were
-taught, each out of sample, and those only the candidate has, on which the champion is asked afresh. Neither model is
-ever judged on a row it was fitted to.
+which examples it judged rightly that way, and their labels. The next candidate is compared with it on the same rows: those
+both were taught, each out of sample, and those only the candidate has, on which the champion is asked afresh. Neither model
+is ever judged on a row it was fitted to, and both by the labels of today.
 """
 
 import time
@@ -24,6 +24,7 @@ from crm.core.text import encoder
 from support.ml import dataset
 from support.ml.dataset import Examples
 from support.ml.keys import key_of
+from support.models.labels import OUT_OF_SCOPE
 
 TASK = "intents"
 # Raise when features or the decision change meaning: then unchanged data must be trained on again.
@@ -93,7 +94,7 @@ def run(*, as_of: datetime, force: bool = False) -> TrainingOutcome:
         task=TASK,
         algorithm=f"{model.classifier_.description_}, calibrated, out-of-scope gate",
         tensors=tensors,
-        config={"model": config, "handled": handled, "thresholds": heldout.thresholds(model)},
+        config={"model": config, "handled": handled, "labels": labels_of(examples), "thresholds": heldout.thresholds(model)},
         metrics=metrics,
         baseline=judged.baseline,
         report=report.as_dict(),
@@ -118,28 +119,56 @@ def handled_rightly(model: Any, examples: Examples) -> dict[str, bool]:
     return handled | {key_of(text): bool(refused) for text, refused in zip(examples.outside, seen.outside_refused, strict=True)}
 
 
+def labels_of(examples: Examples) -> dict[str, str]:
+    """Return each example's label by its key."""
+    named = {key_of(text): label for text, label in zip(examples.texts, examples.labels, strict=True)}
+    return named | {key_of(text): OUT_OF_SCOPE for text in examples.outside}
+
+
 def on_same_rows(handled: dict[str, bool], examples: Examples) -> SameRows | None:
     """Return how the candidate (`handled`) and the serving model do on the same rows; None where nothing usable serves."""
+    from crm.core.text.classifier import EncoderChanged
+
     try:
         served = modelstore.load(TASK)
         champion = modelstore.build(TASK, restored)
     except CrmError:
         return None
     known: dict[str, bool] = served.config.get("handled", {})
-    label_of = {key_of(text): label for text, label in zip(examples.texts, examples.labels, strict=True)}
+    label_of = labels_of(examples)
     fresh = [text for text in [*examples.texts, *examples.outside] if key_of(text) not in known and key_of(text) in handled]
-    said = champion.understand(fresh) if fresh else []
-    former = {key: right for key, right in known.items() if key in handled}
+    try:
+        # Asked at least one thing: after a change of the encoder it answers nothing any more, however good it was.
+        said = champion.understand(fresh or [""])[: len(fresh)]
+    except EncoderChanged:
+        return None
+    # Versions of before kept no labels.
+    former = _by_todays_labels({key: right for key, right in known.items() if key in handled}, taught=served.config.get("labels", label_of), wanted=label_of)
     shared = len(former)
     for text, understood in zip(fresh, said, strict=True):
-        wanted = label_of.get(key_of(text))
-        former[key_of(text)] = not understood.in_scope if wanted is None else understood.label == wanted
+        wanted = label_of[key_of(text)]
+        former[key_of(text)] = not understood.in_scope if wanted == OUT_OF_SCOPE else understood.label == wanted
     return SameRows(
         candidate=float(np.mean([handled[key] for key in former])),
         champion=float(np.mean(list(former.values()))),
         shared=shared,
         fresh=len(former) - shared,
     )
+
+
+def _by_todays_labels(known: dict[str, bool], *, taught: dict[str, str], wanted: dict[str, str]) -> dict[str, bool]:
+    """Return whether the serving model judged its rows rightly, where some bear another label than it was taught.
+
+    Who named the former intent does not name the present one. What was said instead by who did not is not known, nor whether
+    a row was refused that fits no intent any more: such rows are left out.
+    """
+    found = {}
+    for key, right in known.items():
+        if taught.get(key) == wanted[key]:
+            found[key] = right
+        elif right and OUT_OF_SCOPE not in {taught.get(key), wanted[key]}:
+            found[key] = False
+    return found
 
 
 def restored(model: modelstore.LoadedModel) -> Any:

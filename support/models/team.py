@@ -1,6 +1,7 @@
 """Who works together, who is at the desk, and who looks at what right now."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -28,6 +29,18 @@ class DeskState(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+    def clean(self) -> None:
+        """Refuse what is no list of words, and languages in which no conversation is held."""
+        from support.language import LANGUAGES
+
+        bad = [name for name in ("languages", "skills") if not _are_words(getattr(self, name))]
+        if bad or not set(self.languages) <= set(LANGUAGES):
+            raise ValidationError(dict.fromkeys(bad or ["languages"], _("That is not one of the choices.")))
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 class Presence(models.Model):

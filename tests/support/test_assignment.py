@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from crm.core.models import Source, User
-from support import assignment, calendars, conversations, queueing
+from support import assignment, calendars, conversations, queueing, tickets
 from support.models import BusinessCalendar, Conversation, DeskState, Team, Ticket
 from tests.factories import UserFactory
 from tests.support.conftest import NOW, later
@@ -189,3 +189,50 @@ def test_the_chat_says_when_people_are_there(client: Client, shop: Source, hour:
 )
 def test_place_and_wait_are_sentences_of_their_language(language: str, said: str) -> None:
     assert queueing.words(queueing.Outlook(place=3, minutes=5, opens_at=None), language) == said
+
+
+@pytest.mark.parametrize(
+    ("spans", "said"),
+    [
+        ({str(day): [["00:00", "24:00"]] for day in range(7)}, ""),
+        ({"0": [["08:00", "24:00"]], "1": [["00:00", "02:00"]]}, "People are here until 02:00."),
+        ({"0": [["08:00", "24:00"]], "1": [["00:00", "24:00"]]}, "People are here until Wednesday 17 June, 00:00."),
+    ],
+)
+def test_midnight_is_no_end_where_people_stay(db: None, spans: object, said: str) -> None:
+    BusinessCalendar.objects.create(name="main", zone="Asia/Shanghai", spans=spans, is_main=True)
+
+    assert queueing.hours_words(now=NOW, language="en") == said
+
+
+def test_outside_the_hours_the_ticket_that_was_merged_goes_on(shop: Source, agent: User) -> None:
+    BusinessCalendar.objects.create(name="main", zone="Asia/Shanghai", spans={"0": [["14:00", "18:00"]]}, is_main=True)
+    talk = conversations.open(source_id=shop.pk, visitor_id="c" * 32, now=NOW)
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=NOW)
+    kept = tickets.open(subject="The same, by telephone", now=NOW)
+    tickets.merge(ticket_id=Ticket.objects.get(conversation=talk).pk, into_id=kept.pk, by=agent, now=NOW)
+    conversations.close(conversation_id=talk.pk, by=agent, now=NOW)
+
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=later(60))
+
+    assert Ticket.objects.count() == 2
+    assert talk.messages.filter(kind="handover").latest("seq").data["ticket"] == kept.pk
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_chats_of_somebody_whose_account_is_closed_or_gone_wait_in_the_queue_again(shop: Source, agent: User, is_removed: bool) -> None:
+    talk = waiting(shop, 1)
+    conversations.take(conversation_id=talk.pk, agent=agent, now=later(2))
+    conversations.post(conversation_id=talk.pk, author="visitor", text="hello?", now=later(3))
+    User.objects.update(is_active=False)
+    if is_removed:
+        # What the database leaves of it.
+        Conversation.objects.update(agent=None)
+
+    alone = assignment.drain(now=later(4))
+    state = Conversation.objects.get().state
+    at_desk("a")
+
+    assert (alone, state) == (0, "queued")
+    assert assignment.drain(now=later(5)) == 1
+    assert agents(talk) == ["a"]

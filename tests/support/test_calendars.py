@@ -126,3 +126,11 @@ def test_the_time_until_due_is_exactly_what_was_promised(begin: datetime, minute
 
     assert hours.between(begin, due) == promised
     assert hours.between(begin, due - timedelta(seconds=1)) < promised
+
+
+def test_working_time_that_goes_on_over_midnight_has_one_end_and_around_the_clock_none() -> None:
+    night = read(zone="UTC", spans={"0": [["22:00", "24:00"]], "1": [["00:00", "06:00"], ["06:00", "07:00"]]})
+
+    assert night.closing(datetime(2026, 6, 15, 23, tzinfo=UTC)) == datetime(2026, 6, 16, 7, tzinfo=UTC)
+    assert night.closing(datetime(2026, 6, 16, 7, tzinfo=UTC)) is None
+    assert BERLIN_NIGHT.closing(datetime(2026, 6, 15, 23, tzinfo=UTC)) is None

@@ -238,3 +238,25 @@ def test_a_closed_chat_that_asks_for_a_person_waits_anew_and_is_not_asked_for_a_
     talk.refresh_from_db()
     assert (talk.state, talk.agent, talk.closed_at, talk.waiting_since) == ("queued", None, None, NOW)
     assert wire.state(talk)["asks"] is False
+
+
+def test_a_partners_line_wakes_and_opens_nothing_and_leaves_the_moment(talk: Conversation, agent: User) -> None:
+    conversations.snooze(conversation_id=talk.pk, until=later(100), by=agent, now=NOW)
+    say(talk, "Your parcel is on its way.", author="agent", now=later(10))
+    woken = conversations.wake(now=later(100))
+    conversations.close(conversation_id=talk.pk, by=agent, now=later(200))
+
+    say(talk, "It has arrived.", author="agent", now=later(300))
+
+    talk.refresh_from_db()
+    assert (woken, talk.state, talk.closed_at) == (1, "closed", later(200))
+
+
+def test_a_line_before_the_hand_over_is_not_its_first_answer(talk: Conversation, agent: User) -> None:
+    say(talk, "Welcome!", author="agent")
+    conversations.hand_over(conversation_id=talk.pk, reason="asked", now=later(10))
+
+    say(talk, "Here I am.", author="agent", agent=agent, now=later(60))
+
+    talk.refresh_from_db()
+    assert talk.first_response_at == later(60)

@@ -24,6 +24,8 @@ PRODUCTS = {"linen shirt": "MM-0001", "亚麻衬衫": "MM-0001", "tea": "MM-0002
         ("a couple of weeks ago / 上周五", [("date", "2026-06-01"), ("date", "2026-06-12")]),
         ("31 December and 2 January", [("date", "2025-12-31"), ("date", "2026-01-02")]),
         ("大概两三百块，99元也行", [("amount", "CNY 99.00")]),
+        ("by frıday, in whıte", [("date", "2026-06-19"), ("colour", "white")]),
+        ("SİX WEEKS AGO, not tonıght", [("date", "2026-05-04"), ("date", "2026-06-15")]),
         ("电话 13812345678，3-5 days, 30% off, the steak is from the sun", []),
         ("February 31", []),
         ("", []),

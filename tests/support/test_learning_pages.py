@@ -213,6 +213,20 @@ def test_groups_of_unanswered_questions_become_an_intent(sign_on: Callable[[User
         clusters.dismiss(cluster_id=group.pk, by=agent)
 
 
+def test_a_single_messages_label_outlives_a_word_on_its_group(shop: object, agent: User) -> None:
+    from support import labels
+
+    talks = [conversations.open(source_id=shop.pk, visitor_id=f"{number:032x}", now=clock.now()) for number in range(3)]  # type: ignore[attr-defined]
+    rows = [said(talk, "wrap it", in_scope=False) for talk in talks]
+    group = QuestionCluster.objects.create(kind="intent", title="wrap it", language="en", size=3, message_ids=[row.pk for row in rows], found_at=clock.now())
+    labels.label(message_id=rows[0].pk, label="product_question", by=agent, now=clock.now())
+
+    assert clusters.take_up(cluster_id=group.pk, intent="gift_wrapping", by=agent, now=clock.now()) == 2
+
+    found = {example.message_id: example.label for example in IntentExample.objects.all()}
+    assert [found[row.pk] for row in rows] == ["product_question", "gift_wrapping", "gift_wrapping"]
+
+
 def broken(_texts: object) -> None:
     from crm.core.text.encoder import EncoderMissing
 
@@ -287,6 +301,17 @@ def test_hostile_markdown_stays_text(sign_on: Callable[[User], Client], agent: U
         assert 'href="javascript' not in page
 
 
+@pytest.mark.parametrize("table", ["|---|---|", "|", "| a | b |\n|---|---|"])
+def test_a_table_without_a_row_breaks_no_page(sign_on: Callable[[User], Client], agent: User, table: str) -> None:
+    article = writing.create(title="Sizes", intents=[], by=agent)
+    writing.write(slug=article.slug, language="en", title="Sizes", body=f"All sizes.\n\n{table}\n\nThat is all.", by=agent)
+    writing.set_state(slug=article.slug, state="published", by=agent)
+    client = sign_on(agent)
+
+    for path in (f"/knowledge/{article.slug}/", f"/help/{article.slug}/?lang=en"):
+        assert "That is all." in client.get(path).content.decode()
+
+
 def test_old_messages_are_not_queued(talk: Conversation, agent: User) -> None:
     said(talk, "unclear", sent_at=clock.now() - timedelta(days=90))
     assert not labelling.waiting(viewer=agent, now=clock.now()).exists()
@@ -314,6 +339,19 @@ def test_messages_nobody_judged_are_judged_later_and_labelled_ones_are_left(talk
     labels.label(message_id=plain.pk, label="order_status", by=agent, now=clock.now())
     (week,) = learning_report.weeks(now=clock.now())
     assert (week.labelled, week.corrected) == (1, 1)
+
+
+def test_a_line_from_a_turkish_keyboard_keeps_no_other_from_being_judged(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    from support import judging, triage
+    from support.triage import Decision, Triage
+
+    monkeypatch.setattr(triage, "judged", lambda pairs: [Triage("delivery_time", 0.8, True, "en", Decision.ANSWER, version=5) for _ in pairs])
+    rows = [said(talk, text, intent="", intent_version=None) for text in ("how long", "can it be here by frıday")]
+
+    assert judging.catch_up(now=clock.now()) == 2
+
+    rows[1].refresh_from_db()
+    assert [entity["kind"] for entity in rows[1].understood["entities"]] == ["date"]
 
 
 def test_a_conversation_people_had_is_about_the_first_thing_asked_in_it(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -393,3 +393,35 @@ class TestOrderStatus:
 
         assert text.startswith("I cannot find that order number on your account.")
         assert "cancelled" not in text
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("where is 21001", "Your order 21001"),
+            ("wo ist 1001？谢谢", "Your order 1001"),
+            ("where is 51001", "I cannot find that order number on your account."),
+        ],
+    )
+    def test_a_number_within_a_longer_one_is_not_that_order(self, buyer_talk: Conversation, judge: Judge, text: str, said: str) -> None:
+        buyer = buyer_talk.customer
+        for number, at in (("21001", -7200), ("1001", -3600)):
+            order = place_order(buyer, at=later(at), amount=20)
+            type(order).objects.filter(pk=order.pk).update(external_id=number)
+
+        assert self.reply(buyer_talk, judge, text).startswith(said)
+
+    def test_the_order_named_before_a_question_back_is_the_one_that_is_meant(self, buyer_talk: Conversation, judge: Judge) -> None:
+        wanted = buyer_talk.customer.orders.get()
+        newest = place_order(buyer_talk.customer, at=later(-60), amount=20)
+        judge(unsure("order_status", "change_order"))
+        replies.draft(message_id=asked(buyer_talk, f"{wanted.external_id}???").pk, now=NOW)
+
+        text = self.reply_to_choice(buyer_talk, judge)
+
+        assert wanted.external_id in text
+        assert newest.external_id not in text
+
+    def reply_to_choice(self, talk: Conversation, judge: Judge) -> str:
+        judge(Triage("order_status", 1.0, True, "en", Decision.ANSWER))
+        replies.draft(message_id=asked(talk, "Where an order is", data={"choice": "order_status"}).pk, now=NOW)
+        return last(talk).text

@@ -47,6 +47,13 @@ def test_what_nothing_supports_gets_nothing(articles: None, question: str) -> No
     assert retrieval.best(question, language="en") is None
 
 
+def test_the_only_article_does_not_answer_what_it_hardly_speaks_of(articles: None) -> None:
+    Article.objects.exclude(slug="boats").delete()
+
+    assert retrieval.best("I lost the password to order my six clocks", language="en") is None
+    assert retrieval.best("which deposit is due when ordering a boat", language="en") is not None
+
+
 def test_a_listed_article_answers_with_its_first_paragraph_and_one_that_is_clearly_nearer(articles: None) -> None:
     general = retrieval.quote_of_article("how is it brewed", intent="tea_question", language="en")
     special = retrieval.quote_of_article("can you take back opened tea", intent="tea_question", language="en")

@@ -141,6 +141,24 @@ def test_new_conversations_of_a_teams_shop_belong_to_it(ours: Team) -> None:
     assert conversations.open(source_id=source.pk, visitor_id="d" * 32, now=NOW).team == ours
 
 
+def test_a_ticket_for_a_customer_of_a_teams_shop_belongs_to_it(ours: Team) -> None:
+    source = SourceFactory()
+    TeamSource.objects.create(team=ours, source=source)
+
+    assert tickets.open(subject="lid", customer_id=CustomerFactory(source=source).pk, now=NOW).team_id == ours.pk
+    assert tickets.open(subject="lid", customer_id=CustomerFactory().pk, now=NOW).team_id is None
+
+
+def test_a_comment_on_a_merged_ticket_stays_with_the_team_that_wrote_it(theirs: Conversation, agent: User, ours: Team) -> None:
+    merged = tickets.open(subject=SECRET, conversation_id=theirs.pk, now=NOW)
+    other = conversations.open(source_id=theirs.source_id, visitor_id="d" * 32, now=NOW)
+    teams.move(conversation_id=other.pk, team_id=theirs.team_id, by=None, now=NOW)
+    tickets.merge(ticket_id=merged.pk, into_id=tickets.open(subject="pot", conversation_id=other.pk, now=NOW).pk, by=agent, now=NOW)
+    teams.move(conversation_id=other.pk, team_id=ours.pk, by=None, now=NOW)
+
+    assert tickets.comment(ticket_id=merged.pk, text=SECRET, by=None, now=NOW).ticket_id == merged.pk
+
+
 def test_moving_it_takes_it_from_an_agent_who_is_not_in_the_new_team(talk: Conversation, agent: User) -> None:
     conversations.take(conversation_id=talk.pk, agent=agent, now=NOW)
     other = Team.objects.create(name="other")
@@ -246,6 +264,15 @@ class TestSaved:
         assert [tag.name for tag in done.tags.all()] == ["VIP"]
         assert talk.messages.filter(author="agent").get().text == "Goodbye"
 
+    def test_a_macro_that_answers_and_gives_back_leaves_it_in_the_queue(self, client: Client, talk: Conversation, agent: User) -> None:
+        CannedReply.objects.create(shortcut="moment", title="A moment", texts={"en": "A colleague will be with you."})
+        client.force_login(agent)
+        client.post("/inbox/saved/", {"what": "macro", "name": "pass on", "do_assign": "queue", "do_reply": "moment"})
+
+        done = macros.run(macro_id=Macro.objects.get().pk, conversation_id=talk.pk, by=agent, now=NOW)
+
+        assert (done.state, done.agent) == ("queued", None)
+
     @pytest.mark.parametrize(
         "actions", [[], [{"do": "delete"}], [{"do": "__class__"}], [{"do": "close", "more": 1}], [{"do": "priority", "to": True}], "close", [7]]
     )
@@ -284,6 +311,8 @@ def test_tags_are_one_in_any_case_and_at_most_twenty(talk: Conversation, agent: 
         tags.add(conversation_id=talk.pk, name=f"t{number}", by=agent, now=NOW)
     with pytest.raises(tags.TagBad):
         tags.add(conversation_id=talk.pk, name="one more", by=agent, now=NOW)
+    # One that is on it already is not one more.
+    assert tags.add(conversation_id=talk.pk, name="vip", by=agent, now=NOW).tags.count() == tags.MOST
 
 
 def test_the_demo_desk_begins_with_macros_that_run(shop: Source, agent: User) -> None:

@@ -131,3 +131,18 @@ def test_the_pages_of_tickets_cost_the_same_however_much_there_is(
     for path in (reverse("support:ticket", args=[ticket.pk]), reverse("support:tickets"), reverse("support:tickets") + "?q=t1"):
         with django_assert_max_num_queries(14):  # type: ignore[operator]
             assert client.get(path).status_code == 200
+
+
+def test_an_order_that_came_with_a_merged_ticket_can_be_taken_away(client: Client, agent: User) -> None:
+    customer = CustomerFactory()
+    kept, gone = opened("pot", customer_id=customer.pk), opened("lid", customer_id=customer.pk)
+    order = place_order(customer, at=later(-100))
+    tickets.link_order(ticket_id=gone.pk, order_id=order.pk, by=agent, now=NOW)
+    tickets.merge(ticket_id=gone.pk, into_id=kept.pk, by=agent, now=NOW)
+    client.force_login(agent)
+
+    client.post(reverse("support:ticket-order", args=[kept.pk]), {"order": order.pk, "unlink": "1"})
+
+    assert client.get(reverse("support:ticket", args=[kept.pk])).context["page"].orders == []
+    with pytest.raises(tickets.ChoiceBad):
+        tickets.link_order(ticket_id=kept.pk, order_id=order.pk, unlink=True, by=agent, now=NOW)

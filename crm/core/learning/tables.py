@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from crm.core.errors import CrmError
@@ -50,19 +51,19 @@ def read(path: str, *, least_columns: int = 1) -> Table:
     """Read a CSV (UTF-8 with or without BOM, gzip by its .gz name). Raises TableUnreadable, naming file and line."""
     try:
         with _open(path) as stream:
-            reader = csv.reader(stream)
-            header = next(reader, None)
+            records = _records(path, stream)
+            _line, header = next(records, (0, None))
             if not header or not any(name.strip() for name in header):
                 raise TableUnreadable(f"{path} is empty; its first line must name the columns.", path=path)
             columns = tuple(name.strip() for name in header)
             if len(columns) < least_columns:
                 raise TableUnreadable(f"{path} has {len(columns)} column(s); {least_columns} are needed.", path=path)
-            rows = []
-            for row in reader:
+            rows: list[list[str]] = []
+            for line, row in records:
                 if not row:
                     continue
                 if len(row) != len(columns):
-                    raise TableUnreadable(f"{path}, line {reader.line_num}: {len(row)} cells where the header has {len(columns)}.", path=path)
+                    raise TableUnreadable(f"{path}, line {line}: {len(row)} cells where the header has {len(columns)}.", path=path)
                 rows.append(row)
     except UnicodeDecodeError as error:
         raise TableUnreadable(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.", path=path) from error
@@ -73,6 +74,42 @@ def read(path: str, *, least_columns: int = 1) -> Table:
     if not rows:
         raise TableUnreadable(f"{path} has a header but no rows.", path=path)
     return Table(path, columns, rows)
+
+
+# A line no file holds, behind the last: a quote that is still open swallows it.
+_END = "\ufdd0"
+
+
+def _records(path: str, stream: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each record and the number of its last line.
+
+    Raises TableUnreadable for a quote that is not closed, which would swallow rows below it without a word. Quotes within
+    a cell of one line are taken as they are: people's files are full of them.
+    """
+    lines: list[str] = []
+
+    def noted() -> Iterator[str]:
+        for line in chain(stream, [_END]):
+            lines.append(line)
+            yield line
+
+    reader = csv.reader(noted())
+    began = 1
+    for row in reader:
+        if row == [_END]:
+            return
+        if len(lines) > 1 and not _is_quoted_well(lines):
+            raise TableUnreadable(f"{path}, line {began}: a quote is opened and not closed.", path=path)
+        yield reader.line_num, row
+        began = reader.line_num + 1
+        lines.clear()
+
+
+def _is_quoted_well(lines: list[str]) -> bool:
+    try:
+        return len(list(csv.reader(lines, strict=True))) == 1
+    except csv.Error:
+        return False
 
 
 def write(path: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

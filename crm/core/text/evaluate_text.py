@@ -105,7 +105,9 @@ def run(options: Mapping[str, Any], say: Say) -> EvaluationReport:
     found: dict[str, Any] = {}
     tables: dict[str, Any] = {}
     if test.labels is not None:
-        found, tables = measuring.of_predictions(test.labels, judged.labels, confidence=judged.confidence, scope=judged.scope, outside=outside)
+        told = np.flatnonzero([bool(label) for label in test.labels])
+        truth, said = ([labels[row] for row in told] for labels in (test.labels, judged.labels))
+        found, tables = measuring.of_predictions(truth, said, confidence=judged.confidence[told], scope=judged.scope[told], outside=outside)
     found |= timing(model, test.texts)
     return EvaluationReport(
         task=str(options.get("name", "text")),
@@ -145,7 +147,8 @@ def fitted(train: TextFile, *, outside: str | None, options: Mapping[str, Any], 
 
     labels = train.labels or []
     fits = [row for row, label in enumerate(labels) if label != outside]
-    strange = [train.texts[row] for row, label in enumerate(labels) if label == outside]
+    # Once each: a repeat would vouch for itself when the gate is judged on it.
+    strange = list(dict.fromkeys(train.texts[row] for row, label in enumerate(labels) if label == outside))
     say(f"training on {len(fits)} texts of {len({labels[row] for row in fits})} classes and {len(strange)} out of scope")
     model = TextClassifier(
         seed=int(options.get("seed") or 0), finetune=FINETUNE[options.get("finetune") or "auto"], base=str(options.get("base") or ""), say=say
@@ -248,7 +251,9 @@ def _notes(model: TextClassifier, test: TextFile, outside: str | None) -> tuple[
     if outside is not None and model.gate_ is None:
         notes.append("No out-of-scope gate could be learned; no text is refused.")
     if test.labels is not None:
-        unknown = sorted(set(test.labels) - set(model.classes_) - {outside})
+        if bare := test.labels.count(""):
+            notes.append(f"{bare} row(s) of the test file bear no label; the figures are of the others.")
+        unknown = sorted(set(test.labels) - set(model.classes_) - {outside, ""})
         if unknown:
             notes.append(f"The test file has {len(unknown)} label(s) that were never taught: {', '.join(unknown[:5])}.")
     else:

@@ -85,12 +85,17 @@ class NgramMember:
     def _learn(self, ngrams: sparse.csr_matrix, codes: Codes, classes: int) -> None:
         from sklearn.svm import LinearSVC
 
-        two = classes == 2 and len(np.unique(codes)) == 2
+        taught = np.unique(codes)
+        two = classes == 2 and len(taught) == 2
         self.ratio_ = _log_count_ratio(ngrams, codes) if two else np.zeros(0, dtype=np.float32)
         views = self._views(ngrams)
         self.coefficients_ = np.zeros((len(views), classes, ngrams.shape[1]), dtype=np.float32)
         # A class missing from this part is never predicted: its score lies below every support vector's.
         self.intercept_ = np.full(classes, 0.0 if two else -2.0, dtype=np.float32)
+        if len(taught) < 2:
+            # All texts of the other class were kept for judging: nothing can be told apart.
+            self.intercept_[taught] = 0.0
+            views = []
         for place, seen in enumerate(views):
             model = LinearSVC(C=self.penalty, random_state=self.seed, max_iter=2000).fit(seen, codes)
             slope, offset = model.coef_, model.intercept_

@@ -115,6 +115,48 @@ def test_a_training_file_that_teaches_nothing_is_named_in_one_sentence(plain: No
         call_command("evaluate", "text", "--train", str(tmp_path / "a.csv"), "--test", str(tmp_path / "a.csv"))
 
 
+def test_a_quote_that_is_never_closed_is_named_and_no_row_is_swallowed(plain: None, files: tuple[str, str], tmp_path: Path) -> None:
+    good = Path(files[0]).read_text(encoding="utf-8")
+    for broken in (good + 'a new lamp,"status\n' + "my lamp is here,status\n", good + '"a new lamp,status\n"my lamp is here,status\n'):
+        (tmp_path / "c.csv").write_text(broken, encoding="utf-8")
+        for train, test in ((tmp_path / "c.csv", files[1]), (files[0], tmp_path / "c.csv")):
+            with pytest.raises(CommandError, match=r"c\.csv, line \d+: a quote is opened and not closed"):
+                call_command("evaluate", "intents", "--train", str(train), "--test", str(test))
+
+
+def test_test_rows_without_a_label_are_predicted_and_not_counted_as_mistakes(plain: None, files: tuple[str, str], tmp_path: Path) -> None:
+    with Path(files[1]).open(encoding="utf-8", newline="") as stream:
+        rows = [(row["text"], row["label"]) for row in csv.DictReader(stream)]
+    common = ("--train", files[0], "--oos-label", "none", "--test")
+
+    whole, _ = evaluated(tmp_path, *common, write(tmp_path / "whole.csv", rows))
+    partly, found = evaluated(tmp_path, *common, write(tmp_path / "partly.csv", [*rows, *((text, "") for text, _ in rows[:20])]))
+
+    assert len(found) == len(rows) + 20
+    assert {name: partly["figures"][name] for name in ("accuracy", "macro_f1", "mcc", "answered")} == {
+        name: whole["figures"][name] for name in ("accuracy", "macro_f1", "mcc", "answered")
+    }
+    assert "20 row(s) of the test file bear no label; the figures are of the others." in partly["notes"]
+
+
+def test_an_out_of_scope_text_given_thirty_times_is_one(plain: None, files: tuple[str, str], tmp_path: Path) -> None:
+    texts, labels, _ = toy()
+    train = write(tmp_path / "a.csv", [*zip(texts, labels, strict=True), *[("tell me a joke", "none")] * 30])
+
+    report, _ = evaluated(tmp_path, "--train", train, "--test", files[1], "--oos-label", "none")
+
+    assert report["rows"]["train_out_of_scope"] == 1
+    assert "No out-of-scope gate could be learned; no text is refused." in report["notes"]
+
+
+def test_a_class_of_one_text_among_two_is_learned_without_an_error(plain: None, tmp_path: Path) -> None:
+    rows = [(f"great, love it {number} {other}", "1") for number in range(14) for other in range(14)] + [("broken, awful", "0")]
+
+    _, found = evaluated(tmp_path, "--train", write(tmp_path / "a.csv", rows), "--test", write(tmp_path / "b.csv", rows[-3:]))
+
+    assert found[0]["label"] == "1"
+
+
 @pytest.mark.django_db
 def test_a_model_nobody_promoted_is_named(tmp_path: Path) -> None:
     test = write(tmp_path / "b.csv", [("hello",)], ("text",))
