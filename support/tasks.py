@@ -38,11 +38,12 @@ def drain_queue(**_later: object) -> int:
 
 @shared_task(name="support.tasks.sweep_service", queue="default")
 def sweep_service(**_later: object) -> dict[str, int]:
-    """Compute the promises of what changed again, warn once and say once what was broken; forget who looked at what."""
+    """Compute the promises of what changed again, warn once and say once what was broken; forget who looked at what, end what was answered."""
     now = clock.now()
     followed = sla.catch_up(now=now)
     warned, broken = sla.watch(now=now)
     presence.sweep(now=now)
+    conversations.end_answered(now=now)
     return {"followed": followed, "warned": warned, "broken": broken}
 
 

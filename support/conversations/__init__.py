@@ -4,7 +4,7 @@ Every verb locks the conversation's row first, so messages are numbered without 
 same state at once. What a verb changes is announced after commit; the announcement may be lost, the row is not.
 """
 
-from support.conversations.handing import assign, await_person, close, hand_over, move_customer, reopen, snooze, take, wake, wake_one
+from support.conversations.handing import assign, await_person, close, end_answered, hand_over, move_customer, reopen, snooze, take, wake, wake_one
 from support.conversations.opening import adopt, as_it_stands, current, for_visitor, open
 from support.conversations.posting import Posted, post, post_together, since, visitor_line
 from support.conversations.rules import (
@@ -54,6 +54,7 @@ __all__ = [
     "cleaned",
     "close",
     "current",
+    "end_answered",
     "for_visitor",
     "hand_over",
     "leave_address",

@@ -10,7 +10,7 @@ from crm.core.events import publish
 from crm.core.models import User
 from support import phrases, queueing, tickets
 from support.conversations.posting import appended, system
-from support.conversations.rules import PAGE, AlreadyTaken, locked
+from support.conversations.rules import PAGE, SAME_SUBJECT, AlreadyTaken, locked
 from support.events import ConversationChanged
 from support.mail import addresses
 from support.models import Conversation, Message, Ticket
@@ -162,6 +162,26 @@ def close(*, conversation_id: int, by: User | None, now: datetime, cause: str = 
             audit.record(actor=by, action="conversation.close", target=conversation)
         publish(ConversationChanged(conversation.pk, now, cause))
         return conversation
+
+
+def end_answered(*, now: datetime) -> int:
+    """Close what the assistant answered and nobody has written in for a day; returns how many.
+
+    Nobody else ends a chat that needed no person, and only what has ended is counted as solved by the assistant.
+    """
+    quiet = Conversation.objects.filter(state=ConversationState.BOT, last_author=Author.BOT, last_message_at__lt=now - SAME_SUBJECT)
+    found = list(quiet.order_by("last_message_at").values_list("pk", flat=True)[:PAGE])
+    return sum(_end_quiet(each, now) for each in found)
+
+
+def _end_quiet(conversation_id: int, now: datetime) -> bool:
+    with transaction.atomic():
+        conversation = locked(conversation_id)
+        # Looked at again under the lock: the visitor may have written, or somebody taken it.
+        if conversation.state != ConversationState.BOT or conversation.last_message_at >= now - SAME_SUBJECT:
+            return False
+        close(conversation_id=conversation_id, by=None, now=now)
+        return True
 
 
 def reopen(*, conversation_id: int, by: User, now: datetime) -> Conversation:

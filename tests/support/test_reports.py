@@ -136,3 +136,21 @@ def test_who_may_read_the_figures(client: Client, db: None, role: str, status: i
     client.force_login(UserFactory(role=role))
 
     assert client.get("/support/reports/?from=nonsense&to=9999-99-99").status_code == status
+
+
+def test_what_the_assistant_answered_ends_after_a_quiet_day_and_counts_as_solved(shop: Source) -> None:
+    def chat(letter: str, *, answered: bool, asked_at: float = 0) -> Conversation:
+        talk = conversations.open(source_id=shop.pk, visitor_id=letter * 32, now=NOW)
+        conversations.post(conversation_id=talk.pk, author="visitor", text="how long?", now=later(asked_at), cause="demo")
+        if answered:
+            conversations.post(conversation_id=talk.pk, author="bot", kind="answer", text="two days", now=later(asked_at))
+        return talk
+
+    quiet, unanswered, recent = chat("a", answered=True), chat("b", answered=False), chat("c", answered=True, asked_at=3600)
+
+    ended = [conversations.end_answered(now=NOW + timedelta(days=1, minutes=1)) for _ in range(2)]
+
+    states = dict(Conversation.objects.values_list("pk", "state"))
+    assert (ended, states[quiet.pk], states[unanswered.pk], states[recent.pk]) == ([1, 0], "closed", "bot", "bot")
+    found = reports.figures(reports.rows(viewer=UserFactory(role="admin"), begin=NOW, end=later(1)))
+    assert (found.contained, found.containment_rate, found.asked) == (1, 1.0, 1)
