@@ -18,7 +18,8 @@ from crm.core.models import User
 from crm.core.models.people import Role
 from support.conversations import ConversationMissing, locked
 from support.events import ConversationChanged
-from support.models import Conversation, Team, TeamSource, Ticket
+from support.models import Conversation, Team, TeamSource, Ticket, TicketEntry
+from support.models.ticket import EntryKind
 from support.tickets import TicketMissing
 
 # Seconds a socket trusts what it knows about a conversation's team; a change of team is hinted and forgets it at once.
@@ -85,7 +86,7 @@ def of_source(source_id: int) -> int | None:
 
 
 def move(*, conversation_id: int, team_id: int | None, by: User | None, now: datetime) -> Conversation:
-    """Give the conversation and its tickets to a team; an agent who is not in it goes back to the queue."""
+    """Give the conversation and its tickets to a team; what somebody has who is not in it is nobody's again, the chat in the queue."""
     with transaction.atomic():
         conversation = locked(conversation_id)
         before = conversation.team_id
@@ -97,7 +98,12 @@ def move(*, conversation_id: int, team_id: int | None, by: User | None, now: dat
             if conversation.state == "assigned":
                 conversation.state = "queued"
         conversation.save(update_fields=["team", "agent", "state"])
-        Ticket.objects.filter(conversation=conversation).update(team_id=team_id)
+        for ticket in Ticket.objects.select_for_update(of=("self",)).filter(conversation=conversation).order_by("pk"):
+            ticket.team_id, held_by = team_id, ticket.assignee_id
+            if held_by and team_id is not None and not staff_for(team_id).filter(pk=held_by).exists():
+                ticket.assignee = None
+                TicketEntry.objects.create(ticket=ticket, kind=EntryKind.ASSIGNEE, data={"from": held_by, "to": None}, by=by, at=now)
+            ticket.save(update_fields=["team", "assignee"])
         audit.record(actor=by, action="conversation.team", target=conversation, data={"from": before, "to": team_id})
         publish(ConversationChanged(conversation.pk, now, "team"))
         return conversation

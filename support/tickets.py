@@ -215,6 +215,8 @@ def merge(*, ticket_id: int, into_id: int, by: User, now: datetime) -> Ticket:
         gone.state_before_merge, gone.state, gone.merged_into = gone.state, TicketState.MERGED, kept
         gone.version += 1
         gone.save(update_fields=["state_before_merge", "state", "merged_into", "version", "updated_at"])
+        # Its own history says so too: its clocks stand still from here.
+        _enter(gone, [(EntryKind.STATE, {"from": gone.state_before_merge, "to": gone.state})], by, now)
         _enter(kept, [(EntryKind.MERGE, {"ticket": gone.pk})], by, now)
         audit.record(actor=by, action="ticket.merge", target=gone, data={"into": kept.pk})
         publish(TicketChangedEvent(gone.pk, now, "merge"))
@@ -232,6 +234,7 @@ def unmerge(*, ticket_id: int, by: User, now: datetime) -> Ticket:
         gone.state, gone.state_before_merge, gone.merged_into = gone.state_before_merge or TicketState.OPEN, "", None
         gone.version += 1
         gone.save(update_fields=["state_before_merge", "state", "merged_into", "version", "updated_at"])
+        _enter(gone, [(EntryKind.STATE, {"from": TicketState.MERGED, "to": gone.state})], by, now)
         _enter(kept, [(EntryKind.UNMERGE, {"ticket": gone.pk})], by, now)
         audit.record(actor=by, action="ticket.unmerge", target=gone, data={"from": kept.pk})
         publish(TicketChangedEvent(gone.pk, now, "unmerge"))

@@ -65,6 +65,16 @@ class TestTickets:
 
         assert (solution(ticket).met_at, solution(ticket).breached_at) == (at(30), None)
 
+    def test_the_clock_stands_still_while_it_is_merged(self, ticket: Ticket, agent: User) -> None:
+        tickets.merge(ticket_id=ticket.pk, into_id=tickets.open(subject="pot", now=at(30)).pk, by=agent, now=at(30))
+        look(31)
+        ServiceTarget.objects.exclude(ticket=ticket).delete()
+
+        tickets.unmerge(ticket_id=ticket.pk, by=agent, now=at(7 * DAY))
+
+        sla.follow(now=at(7 * DAY + 1))
+        assert (solution(ticket).due_at, solution(ticket).breached_at) == (at(7 * DAY + 90), None)
+
     def test_one_that_was_opened_to_wait_for_the_customer_waits(self, policy: ServicePolicy) -> None:
         ticket = tickets.open(subject="lid", state="pending", now=T0)
         sla.follow(now=at(1))

@@ -161,11 +161,16 @@ def test_a_comment_on_a_merged_ticket_stays_with_the_team_that_wrote_it(theirs: 
 
 def test_moving_it_takes_it_from_an_agent_who_is_not_in_the_new_team(talk: Conversation, agent: User) -> None:
     conversations.take(conversation_id=talk.pk, agent=agent, now=NOW)
+    ticket = tickets.open(subject="pot", conversation_id=talk.pk, now=NOW)
+    tickets.change(ticket_id=ticket.pk, assignee=agent, now=NOW)
     other = Team.objects.create(name="other")
 
     moved = teams.move(conversation_id=talk.pk, team_id=other.pk, by=None, now=NOW)
+    ticket.refresh_from_db()
 
     assert (moved.agent, moved.state) == (None, "queued")
+    assert (ticket.assignee, ticket.team) == (None, other)
+    assert ticket.entries.latest("at", "pk").data == {"from": agent.pk, "to": None}
 
 
 def test_a_note_calls_only_colleagues_who_may_see_it(theirs: Conversation, agent: User, ours: Team) -> None:

@@ -75,7 +75,9 @@ class TestMerging:
         assert late.ticket_id == kept.pk
         gone.refresh_from_db()
         assert (gone.state, gone.merged_into, list(gone.orders.all())) == ("pending", None, [order])
-        assert list(TicketEntry.objects.filter(ticket=gone).values()) == before
+        after = list(TicketEntry.objects.filter(ticket=gone).order_by("pk").values())
+        assert after[: len(before)] == before
+        assert [entry["data"] for entry in after[len(before) :]] == [{"from": "pending", "to": "merged"}, {"from": "merged", "to": "pending"}]
         assert {"ticket.merge", "ticket.unmerge"} <= set(AuditEntry.objects.values_list("action", flat=True))
 
     def test_merging_in_a_ring_with_itself_or_twice_is_refused(self, agent: User) -> None:
