@@ -183,7 +183,7 @@ def test_what_two_tabs_could_not_send_outlives_both(context: "BrowserContext", s
         tab.route_web_socket("**/ws/visitor/", lambda socket: socket.close())
         tab.goto("/w/wk_tea/?lang=en")
         say(tab, f"words of tab {number}")
-        tab.wait_for_selector('.line[data-state="waiting"] >> text="words of tab ' + f'{number}"')
+        tab.wait_for_selector(f'.line[data-pending] >> text="words of tab {number}"')
     # Entries nobody can read, of another version or of a hand, are passed over.
     tab.evaluate("() => localStorage.setItem('outbox:widget:wk_tea:torn', '{')")
     for tab in context.pages:
