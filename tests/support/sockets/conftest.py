@@ -7,11 +7,11 @@ import pytest
 
 from crm.core import clock
 from support import conversations, visitors
-from support.models import Message
+from support.models import Conversation, Message
 from support.visitors import Visitor
 from tests.factories import SourceFactory
 from tests.support.conftest import VISITOR
-from tests.support.sockets.websocket import Socket, say
+from tests.support.sockets.websocket import Socket, hear, say
 
 Open = Callable[..., Awaitable[Socket]]
 
@@ -43,6 +43,15 @@ async def visit(source: Any) -> AsyncIterator[Open]:
     yield open_socket
     for socket in opened:
         await socket.disconnect()
+
+
+async def begun(visit: Open) -> tuple[Socket, Conversation]:
+    """Return a visitor's socket that has said "one" and heard it come back, and the conversation."""
+    socket = await visit()
+    await say(socket, type="send", client_id="a", text="one")
+    await hear(socket, "messages")
+    await hear(socket, "messages")
+    return socket, await Conversation.objects.aget()
 
 
 def post(conversation_id: int, text: str, **more: Any) -> Message:

@@ -13,7 +13,7 @@ from support.models import Conversation, Message
 from support.visitors import Visitor
 from tests.factories import UserFactory
 from tests.support.conftest import VISITOR
-from tests.support.sockets.conftest import Open, post
+from tests.support.sockets.conftest import Open, begun, post
 from tests.support.sockets.websocket import hear, hear_any, say
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio, pytest.mark.usefixtures("no_prompt_reply")]
@@ -85,11 +85,7 @@ async def test_an_agents_word_reaches_the_open_socket(visit: Open) -> None:
 
 async def test_a_line_that_follows_what_is_known_needs_no_query_and_a_gap_does(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hint brings the line itself; a private note in between, or a lost hint, is a gap, and the rows say what is there."""
-    socket = await visit()
-    await say(socket, type="send", client_id="a", text="one")
-    await hear(socket, "messages")
-    await hear(socket, "messages")
-    talk = await Conversation.objects.aget()
+    socket, talk = await begun(visit)
     agent = await sync_to_async(UserFactory)(role="agent", first_name="Mei")
     asked: list[int] = []
     stands = visitor_sockets._stands
@@ -136,11 +132,7 @@ async def test_a_lost_hint_is_made_good_by_asking(visit: Open, monkeypatch: pyte
 
 
 async def test_a_lost_change_is_made_good_by_asking_and_told_once(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    socket = await visit()
-    await say(socket, type="send", client_id="a", text="one")
-    await hear(socket, "messages")
-    await hear(socket, "messages")
-    talk = await Conversation.objects.aget()
+    socket, talk = await begun(visit)
     monkeypatch.setattr("support.live._send", lambda *_, **__: None)
     await sync_to_async(conversations.hand_over)(conversation_id=talk.pk, reason="asked", now=clock.now())
 

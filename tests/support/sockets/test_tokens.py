@@ -12,7 +12,7 @@ from support import frames, visitors
 from support.models import Conversation, Message, TokenRevocation
 from support.visitors import Visitor
 from tests.support.conftest import VISITOR
-from tests.support.sockets.conftest import Open, post
+from tests.support.sockets.conftest import Open, begun, post
 from tests.support.sockets.websocket import hear, hear_close, say
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio, pytest.mark.usefixtures("no_prompt_reply")]
@@ -86,11 +86,7 @@ async def test_a_revoked_token_and_a_widget_switched_off_cut_open_sockets(visit:
 
 
 async def test_a_silent_socket_hears_nothing_once_its_token_is_over(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    socket = await visit()
-    await say(socket, type="send", client_id="a", text="one")
-    await hear(socket, "messages")
-    await hear(socket, "messages")
-    talk = await Conversation.objects.aget()
+    socket, talk = await begun(visit)
 
     with monkeypatch.context() as later:
         later.setattr("support.consumers.visitor.time.monotonic", lambda: 10.0**9)

@@ -1,7 +1,5 @@
 """Promises that go on after an end, change their terms, or have none any more."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from crm.core import clock
@@ -9,26 +7,9 @@ from crm.core.models import User
 from support import conversations, sla, tags, tasks, tickets
 from support.models import BusinessCalendar, Conversation, ServicePolicy, ServiceTarget, Ticket
 from support.models.service import Aim
+from tests.support.sla.conftest import T0, at
 
-T0 = datetime(2026, 6, 15, 4, 0, tzinfo=UTC)
-ALWAYS = {str(day): [["00:00", "24:00"]] for day in range(7)}
 DAY = 24 * 60
-
-
-def at(minutes: float) -> datetime:
-    return T0 + timedelta(minutes=minutes)
-
-
-@pytest.fixture
-def policy(db: None) -> ServicePolicy:
-    calendar = BusinessCalendar.objects.create(name="always", zone="UTC", spans=ALWAYS)
-    return ServicePolicy.objects.create(name="all", calendar=calendar, first_response_minutes=60, resolution_minutes=120, warn_minutes=15)
-
-
-@pytest.fixture
-def waiting(policy: ServicePolicy, talk: Conversation) -> Conversation:
-    conversations.post(conversation_id=talk.pk, author="visitor", text="hello", now=T0)
-    return conversations.hand_over(conversation_id=talk.pk, reason="asked", now=T0)
 
 
 def look(minutes: float) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Promises about time: computed from rows, told once."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -9,17 +9,12 @@ from crm.core.events import listen
 from crm.core.models import AuditEntry, User
 from support import calendars, conversations, sla, ticket_pages, tickets
 from support.events import ServiceTargetReached
-from support.models import BusinessCalendar, Conversation, ServicePolicy, ServiceTarget
+from support.models import Conversation, ServicePolicy, ServiceTarget
 from support.models.service import Aim
 from tests.factories import UserFactory
+from tests.support.sla.conftest import T0, at
 
-ALWAYS = {str(day): [["00:00", "24:00"]] for day in range(7)}
 HOUR = timedelta(hours=1)
-T0 = datetime(2026, 6, 15, 4, 0, tzinfo=UTC)
-
-
-def at(minutes: float) -> datetime:
-    return T0 + timedelta(minutes=minutes)
 
 
 def work(*spans: tuple[float, float | None], answered: float | None = None, ended: float | None = None) -> sla.Work:
@@ -58,18 +53,6 @@ class TestStanding:
         found = sla.standing(aim=Aim.RESOLUTION, work=work((0, 20), (500, 600), ended=600), limit=HOUR, hours=calendars.ALWAYS)
 
         assert found.breached_at == at(540)
-
-
-@pytest.fixture
-def policy(db: None) -> ServicePolicy:
-    calendar = BusinessCalendar.objects.create(name="always", zone="UTC", spans=ALWAYS)
-    return ServicePolicy.objects.create(name="chat", calendar=calendar, first_response_minutes=60, resolution_minutes=120, warn_minutes=15)
-
-
-@pytest.fixture
-def waiting(policy: ServicePolicy, talk: Conversation) -> Conversation:
-    conversations.post(conversation_id=talk.pk, author="visitor", text="hello", now=T0)
-    return conversations.hand_over(conversation_id=talk.pk, reason="asked", now=T0)
 
 
 def test_warning_and_breach_are_told_once_each(waiting: Conversation, django_capture_on_commit_callbacks: object) -> None:
